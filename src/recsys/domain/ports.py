@@ -1,0 +1,195 @@
+"""What the use cases and the replica need from the outside world, as Protocols; ``storage`` implements them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from recsys.domain.document import DocumentRef, Draft, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from contextlib import AbstractAsyncContextManager
+    from datetime import datetime
+
+    from recsys.domain.access import Actor
+    from recsys.domain.api_key import ApiKey
+    from recsys.domain.audit import AuditCursor, AuditEntry, AuditRecord
+    from recsys.domain.catalogue import Dataset, LoadMode, Row, SurfaceRows
+    from recsys.domain.document import Pointer, VersionInfo
+    from recsys.domain.history import LedgerEntry, Pointers
+    from recsys.domain.tenant import Tenant, TenantSettings
+
+
+class Clock(Protocol):
+    """Where the time comes from; always UTC with a zone."""
+
+    def now(self) -> datetime:
+        """The time now."""
+
+
+class Move(msgspec.Struct, frozen=True, kw_only=True):
+    """One pointer move, from what was found under the lock to a stored version, a new one, or none (cleared)."""
+
+    ref: DocumentRef
+    before: Version | None
+    after: Version | Draft | None
+
+
+class Reader(Protocol):
+    """A consistent view of the control plane: everything read through one reader belongs to one moment.
+
+    Raises:
+        NotReady: from every method, when the database cannot be reached.
+    """
+
+    async def tenant(self, reference: str) -> Tenant:
+        """A tenant by UUID or external id. Raises TenantNotFound."""
+
+    async def tenants(self, limit: int, after: str | None) -> list[Tenant]:
+        """Tenants in order of external id (by code point), from after ``after``."""
+
+    async def pointer(self, tenant_id: str, ref: DocumentRef) -> Pointer | None:
+        """The current version of a document; None when it has none."""
+
+    async def version(self, tenant_id: str, ref: DocumentRef, etag: str) -> Version | None:
+        """A stored version; None when there is no such one for this document."""
+
+    async def versions(
+        self, tenant_id: str, ref: DocumentRef, limit: int, before: datetime | None
+    ) -> list[VersionInfo]:
+        """Stored versions, newest first."""
+
+    async def ledger(self, tenant_id: str, limit: int, before_revision: int | None) -> list[LedgerEntry]:
+        """Ledger entries, newest first."""
+
+    async def ledger_entry(self, tenant_id: str, revision: int) -> LedgerEntry | None:
+        """The ledger entry of a revision; None when there is none (revision 0, or one of the future)."""
+
+    async def ledger_at(self, tenant_id: str, at: datetime) -> LedgerEntry | None:
+        """The ledger entry in force at a time; None before the first."""
+
+    async def ledger_labelled(self, tenant_id: str, label: str) -> LedgerEntry | None:
+        """The latest entry with a label."""
+
+    async def ledger_by_key(self, tenant_id: str, idempotency_key: str) -> LedgerEntry | None:
+        """The entry that a request with this ``Idempotency-Key`` made."""
+
+    async def moves_of(self, tenant_id: str, ref: DocumentRef, limit: int) -> list[LedgerEntry]:
+        """The entries that moved this document's pointer, newest first."""
+
+    async def audit(self, tenant_id: str | None, limit: int, cursor: AuditCursor | None) -> list[AuditEntry]:
+        """Audit entries, newest first; ``tenant_id`` None: the platform's own."""
+
+    async def audit_entry(self, tenant_id: str, audit_id: int) -> AuditEntry | None:
+        """One audit entry of a tenant."""
+
+    async def api_keys(self, tenant_id: str | None) -> list[ApiKey]:
+        """A tenant's keys (None: platform keys), oldest first, revoked ones too."""
+
+
+class TenantTransaction(Reader, Protocol):
+    """A change of one tenant: its row and pointers are locked, and everything is written when the block ends well.
+
+    Writes are visible to the reads that follow in the same transaction.
+    """
+
+    locked: Tenant
+
+    async def move(
+        self,
+        moves: Sequence[Move],
+        *,
+        action: str,
+        records: Sequence[AuditRecord],
+        idempotency_key: str | None = None,
+    ) -> LedgerEntry:
+        """Raise the revision once for all moves: versions that are new, ledger entry, pointers, audit, notification.
+
+        ``action`` names the ledger entry, ``records`` become the audit entries (one per moved document).
+        """
+
+    async def label(self, revision: int, label: str, record: AuditRecord) -> None:
+        """Put a label on a revision; the same label twice is one label."""
+
+    async def update(self, settings: TenantSettings, record: AuditRecord) -> Tenant:
+        """Change tenant settings; a change of status raises the data revision."""
+
+    async def add_api_key(self, key: ApiKey, record: AuditRecord) -> None:
+        """Store a key and raise the data revision."""
+
+    async def revoke_api_key(self, key_id: str, at: datetime, record: AuditRecord) -> None:
+        """Mark a key revoked and raise the data revision."""
+
+    async def invalidate(self, targets: Sequence[str], surface: str | None, record: AuditRecord) -> int:
+        """Record a cache invalidation, raise the counter that replicas watch, and give the event's id."""
+
+
+class ControlStore(Protocol):
+    """The control plane's database."""
+
+    def reading(self) -> AbstractAsyncContextManager[Reader]:
+        """A consistent read-only view. Reads never write."""
+
+    def changing(self, reference: str, actor: Actor) -> AbstractAsyncContextManager[TenantTransaction]:
+        """Lock a tenant (UUID or external id) for a change by ``actor``; commit at the end, roll back on an error.
+
+        Raises:
+            TenantNotFound: no such tenant.
+            Overloaded: the lock could not be had in time.
+        """
+
+    async def create_tenant(self, tenant: Tenant, actor: Actor, record: AuditRecord) -> None:
+        """Create a tenant. Raises Unprocessable when the external id is taken."""
+
+    async def add_platform_key(self, key: ApiKey, actor: Actor, record: AuditRecord) -> None:
+        """Store a key that belongs to no tenant."""
+
+    async def revoke_platform_key(self, key_id: str, at: datetime, actor: Actor, record: AuditRecord) -> None:
+        """Mark a platform key revoked. Raises NotFound when there is no such key."""
+
+    async def load(
+        self,
+        tenant_id: str,
+        surface: str,
+        dataset: Dataset,
+        rows: Iterable[Row],
+        mode: LoadMode,
+        actor: Actor,
+        record: AuditRecord,
+    ) -> int:
+        """Write validated rows in one transaction, all or nothing, and raise the data revision, which is returned."""
+
+
+class TenantHead(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replica compares to know whether it is behind."""
+
+    tenant: Tenant
+    surfaces: dict[str, int]
+    """The surfaces that have data, each with the data revision that last changed it."""
+
+
+class TenantDocuments(msgspec.Struct, frozen=True, kw_only=True):
+    """Every current document of a tenant, all as of ``revision``."""
+
+    tenant_id: str
+    revision: int
+    pointers: Pointers
+    texts: dict[DocumentRef, str]
+
+
+class ServingStore(Protocol):
+    """What replicas read; every method is one consistent view. Raises NotReady without the database."""
+
+    async def heads(self) -> list[TenantHead]:
+        """All tenants and their revisions."""
+
+    async def keys(self) -> list[ApiKey]:
+        """All keys that are not revoked, platform keys among them."""
+
+    async def documents(self, tenant_id: str) -> TenantDocuments:
+        """The current documents. Raises TenantNotFound."""
+
+    async def surface_rows(self, tenant_id: str, surface: str) -> SurfaceRows:
+        """All rows of a surface, with the data revision that they belong to."""
