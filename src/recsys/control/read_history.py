@@ -1,0 +1,42 @@
+"""The ledger: reading it, and marking a revision as known to be good."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recsys.domain.audit import AuditRecord
+from recsys.domain.errors import Fault, InvalidRequest, VersionNotFound
+from recsys.domain.history import KNOWN_GOOD
+
+if TYPE_CHECKING:
+    from recsys.domain.access import Actor
+    from recsys.domain.history import LedgerEntry
+    from recsys.domain.ports import ControlStore
+
+
+async def read_history(
+    store: ControlStore, tenant_id: str, limit: int, before_revision: int | None
+) -> list[LedgerEntry]:
+    """Ledger entries, newest first."""
+    async with store.reading() as reader:
+        return await reader.ledger(tenant_id, limit, before_revision)
+
+
+async def label_revision(store: ControlStore, actor: Actor, tenant_id: str, revision: int, label: str) -> LedgerEntry:
+    """Put the label ``known_good`` on a revision, so that ``{"to": "known_good"}`` can find it.
+
+    Raises:
+        InvalidRequest: another label.
+        VersionNotFound: no such revision.
+    """
+    if label != KNOWN_GOOD:
+        raise InvalidRequest(faults=[Fault("/label", f"The one label there is: {KNOWN_GOOD}.")])
+    record = AuditRecord(
+        action="revision.label", entity_type="revision", entity_id=str(revision), extra={"label": label}
+    )
+    async with store.changing(tenant_id, actor) as transaction:
+        await transaction.label(revision, label, record)
+        entry = await transaction.ledger_entry(transaction.locked.id, revision)
+    if entry is None:
+        raise VersionNotFound
+    return entry

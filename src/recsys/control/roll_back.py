@@ -1,0 +1,241 @@
+"""Going back: one document, or all of a tenant's together, to any earlier state.
+
+A rollback is a change like any other: it raises the revision, and can itself be rolled back.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from recsys.control.outcome import DocumentOutcome, MovedDocument, TenantOutcome, audit_move
+from recsys.domain.document import KINDS, DocumentRef
+from recsys.domain.errors import (
+    Fault,
+    InvalidRequest,
+    PreconditionRequired,
+    Unprocessable,
+    VersionMismatch,
+    VersionNotFound,
+)
+from recsys.domain.history import KNOWN_GOOD, LedgerEntry, Pointers
+from recsys.domain.ports import Move
+from recsys.domain.precondition import Preconditions, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from recsys.domain.access import Actor
+    from recsys.domain.document import Version
+    from recsys.domain.ports import ControlStore, TenantTransaction
+
+TARGETS = ("to", "revision", "at", "audit_id", "steps")
+
+
+class RollbackRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where to go back to: exactly one of the targets.
+
+    ``to``: a version, or ``known_good``; ``revision``, ``at``: as it was then; ``audit_id``: that entry's
+    ``before_state``; ``steps``: as it was so many moves of this document ago.
+    """
+
+    to: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    revision: Annotated[int, Meta(ge=0)] | None = None
+    at: Annotated[datetime, Meta(tz=True)] | None = None
+    audit_id: Annotated[int, Meta(ge=1)] | None = None
+    steps: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    reason: Annotated[str, Meta(max_length=1_000)] | None = None
+
+    def check(self, allowed: Iterable[str] = TARGETS) -> None:
+        """Insist on exactly one target, of those allowed.
+
+        Raises:
+            Unprocessable: none, several, or one that this rollback does not take.
+        """
+        given = [name for name in TARGETS if getattr(self, name) is not None]
+        if len(given) != 1 or given[0] not in allowed:
+            detail = f"Give exactly one of {', '.join(allowed)}; got {', '.join(given) or 'none'}."
+            raise Unprocessable(faults=[Fault(f"/{given[0]}" if given else "", detail)])
+
+
+async def roll_back_document(
+    store: ControlStore,
+    actor: Actor,
+    tenant_id: str,
+    ref: DocumentRef,
+    request: RollbackRequest,
+    preconditions: Preconditions,
+    idempotency_key: str | None = None,
+) -> DocumentOutcome:
+    """Move one document's pointer back; a pointer that did not exist then is cleared.
+
+    A frozen tenant allows it. A repeated request with the same ``idempotency_key`` changes nothing.
+
+    Raises:
+        Unprocessable: not exactly one target.
+        PreconditionRequired: ``steps`` without a precondition or key (a blind retry would go back twice).
+        VersionMismatch: see ``judge``.
+        VersionNotFound: there is no such version, revision or audit entry.
+    """
+    request.check()
+    if request.steps and not (preconditions.any or idempotency_key):
+        raise PreconditionRequired("steps needs If-Match, If-Revision or Idempotency-Key: a retry would go back twice.")
+    async with store.changing(tenant_id, _with_reason(actor, request)) as transaction:
+        tenant = transaction.locked
+        current = await transaction.pointer(tenant.id, ref)
+        if idempotency_key and await transaction.ledger_by_key(tenant.id, idempotency_key):
+            return DocumentOutcome(tenant=tenant, ref=ref, pointer=current, changed=False)
+        target = await _target(transaction, ref, request)
+        if not judge(preconditions, current, target.etag if target else None, required=False):
+            return DocumentOutcome(tenant=tenant, ref=ref, pointer=current, changed=False)
+        move = Move(ref=ref, before=current.version if current else None, after=target)
+        action = f"{ref.kind_name}.rollback"
+        record = audit_move(move, "rollback")
+        await transaction.move([move], action=action, records=[record], idempotency_key=idempotency_key)
+        pointer = await transaction.pointer(tenant.id, ref)
+        return DocumentOutcome(tenant=transaction.locked, ref=ref, pointer=pointer, changed=True)
+
+
+async def roll_back_tenant(
+    store: ControlStore,
+    actor: Actor,
+    tenant_id: str,
+    request: RollbackRequest,
+    preconditions: Preconditions,
+    idempotency_key: str | None = None,
+) -> TenantOutcome:
+    """Move all documents of a tenant to where they stood together, at one new revision.
+
+    ``If-Revision`` is compared with the tenant's revision. Raises what :func:`roll_back_document` raises.
+    """
+    request.check(("to", "revision", "at"))
+    if preconditions.if_match or preconditions.if_none_match:
+        detail = "A tenant-wide rollback moves several documents: send If-Revision with the tenant's revision instead."
+        raise InvalidRequest(faults=[Fault("", detail)])
+    async with store.changing(tenant_id, _with_reason(actor, request)) as transaction:
+        tenant = transaction.locked
+        if idempotency_key and await transaction.ledger_by_key(tenant.id, idempotency_key):
+            return TenantOutcome(tenant_id=tenant.id, revision=tenant.revision, changed=False, moved=[])
+        wanted = await _pointers_then(transaction, request)
+        moves = await _moves(transaction, wanted)
+        _judge_tenant(preconditions, await transaction.ledger(tenant.id, 1, None), moves)
+        if moves:
+            records = [audit_move(move, "rollback") for move in moves]
+            action = "tenant.rollback"
+            await transaction.move(moves, action=action, records=records, idempotency_key=idempotency_key)
+        return TenantOutcome(
+            tenant_id=tenant.id,
+            revision=transaction.locked.revision,
+            changed=bool(moves),
+            moved=[_moved(move) for move in moves],
+        )
+
+
+def _with_reason(actor: Actor, request: RollbackRequest) -> Actor:
+    return msgspec.structs.replace(actor, reason=request.reason) if request.reason else actor
+
+
+async def _target(transaction: TenantTransaction, ref: DocumentRef, request: RollbackRequest) -> Version | None:
+    """The version a document is to go back to; None when it had none then."""
+    if request.audit_id is not None:
+        etag = await _before_entry(transaction, ref, request.audit_id)
+    elif request.steps is not None:
+        etag = await _steps_ago(transaction, ref, request.steps)
+    elif request.to is not None and request.to != KNOWN_GOOD:
+        etag = request.to.strip().strip('"').lower()
+    else:
+        etag = (await _pointers_then(transaction, request)).of(ref)
+    return await _stored(transaction, ref, etag)
+
+
+async def _stored(transaction: TenantTransaction, ref: DocumentRef, etag: str | None) -> Version | None:
+    if etag is None:
+        return None
+    version = await transaction.version(transaction.locked.id, ref, etag)
+    if version is None:
+        raise VersionNotFound(f"This tenant has no {ref} version {etag!r}.")
+    return version
+
+
+async def _pointers_then(transaction: TenantTransaction, request: RollbackRequest) -> Pointers:
+    """Every pointer at a revision, at a time, or at the latest revision labelled known good."""
+    tenant_id = transaction.locked.id
+    if request.revision is not None:
+        if request.revision == 0:
+            return Pointers()
+        found = await transaction.ledger_entry(tenant_id, request.revision)
+        return _pointers(found, f"This tenant has no revision {request.revision}.")
+    if request.at is not None:
+        # Before the first entry nothing was current: that is a state too.
+        then = await transaction.ledger_at(tenant_id, request.at)
+        return then.pointers if then else Pointers()
+    if request.to != KNOWN_GOOD:
+        raise Unprocessable(faults=[Fault("/to", f"A tenant-wide rollback goes to {KNOWN_GOOD!r}, not to a version.")])
+    labelled = await transaction.ledger_labelled(tenant_id, KNOWN_GOOD)
+    return _pointers(labelled, "No revision of this tenant is labelled known_good.")
+
+
+def _pointers(entry: LedgerEntry | None, missing: str) -> Pointers:
+    if entry is None:
+        raise VersionNotFound(missing)
+    return entry.pointers
+
+
+async def _before_entry(transaction: TenantTransaction, ref: DocumentRef, audit_id: int) -> str | None:
+    entry = await transaction.audit_entry(transaction.locked.id, audit_id)
+    if entry is None:
+        raise VersionNotFound(f"This tenant has no audit entry {audit_id}.")
+    extra: dict[str, Any] = msgspec.json.decode(entry.extra)
+    if (entry.entity_type, entry.entity_id) != (ref.kind_name, ref.surface or ref.kind_name):
+        detail = f"Audit entry {audit_id} is about {entry.entity_type} {entry.entity_id}, not about {ref}."
+        raise Unprocessable(faults=[Fault("/audit_id", detail)])
+    before: str | None = extra["before_version"]
+    return before
+
+
+async def _steps_ago(transaction: TenantTransaction, ref: DocumentRef, steps: int) -> str | None:
+    moves = await transaction.moves_of(transaction.locked.id, ref, steps)
+    if len(moves) < steps:
+        raise VersionNotFound(f"This document has moved {len(moves)} times only, not {steps}.")
+    before = await transaction.ledger_entry(transaction.locked.id, moves[-1].revision - 1)
+    return before.pointers.of(ref) if before else None
+
+
+async def _moves(transaction: TenantTransaction, wanted: Pointers) -> list[Move]:
+    """The moves that bring every document of the tenant to where it is wanted, in a fixed order."""
+    latest = await transaction.ledger(transaction.locked.id, 1, None)
+    surfaces = {*wanted.manifests, *(latest[0].pointers.manifests if latest else ())}
+    moves = []
+    for kind in KINDS.values():
+        for surface in sorted(surfaces) if kind.per_surface else [""]:
+            ref = DocumentRef(kind.name, surface)
+            current = await transaction.pointer(transaction.locked.id, ref)
+            before = current.version if current else None
+            after = await _stored(transaction, ref, wanted.of(ref))
+            if (before.etag if before else None) != (after.etag if after else None):
+                moves.append(Move(ref=ref, before=before, after=after))
+    return moves
+
+
+def _judge_tenant(preconditions: Preconditions, latest: list[LedgerEntry], moves: list[Move]) -> None:
+    last = latest[0] if latest else None
+    revision = last.revision if last else 0
+    if moves and preconditions.if_revision not in (None, revision):
+        raise VersionMismatch(
+            current_version=None,
+            current_revision=revision,
+            updated_by=last.actor_sub if last else None,
+            updated_at=last.occurred_at if last else None,
+        )
+
+
+def _moved(move: Move) -> MovedDocument:
+    return MovedDocument(
+        document=move.ref.kind_name,
+        surface=move.ref.surface or None,
+        from_version=move.before.etag if move.before else None,
+        to_version=move.after.etag if move.after else None,
+    )

@@ -1,0 +1,1 @@
+"""Databases: the ports of ``domain`` on SQLite and PostgreSQL, from one implementation."""

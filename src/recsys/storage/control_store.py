@@ -1,0 +1,143 @@
+"""The ``ControlStore`` port: reading, and changing one tenant at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+from sqlalchemy import exc, insert, select, text
+
+from recsys.domain.errors import Fault, Overloaded, TenantNotFound, Unprocessable
+from recsys.storage import rows
+from recsys.storage.engine import is_lock_timeout
+from recsys.storage.load import write_rows
+from recsys.storage.reader import SqlReader, tenant_is
+from recsys.storage.schema import DOCUMENTS, api_keys, tenants
+from recsys.storage.transaction import SqlTenantTransaction, revoke_key, write_audit
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+    from datetime import datetime
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from recsys.domain.access import Actor
+    from recsys.domain.api_key import ApiKey
+    from recsys.domain.audit import AuditRecord
+    from recsys.domain.catalogue import Dataset, LoadMode, Row
+    from recsys.domain.ports import Clock
+    from recsys.domain.tenant import Tenant
+    from recsys.storage.engine import Database
+
+LOCK_PATIENCE_S = 10.0
+LOCK_TIMEOUT_MS = 2_000
+
+
+class SqlControlStore:
+    """The control plane's database, on SQLite or PostgreSQL."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[SqlReader]:
+        """A consistent read-only view."""
+        async with self._database.read() as connection:
+            yield SqlReader(connection)
+
+    @asynccontextmanager
+    async def changing(self, reference: str, actor: Actor) -> AsyncIterator[SqlTenantTransaction]:
+        """Lock a tenant for a change; commit at the end, roll back on an error. See the port."""
+        patience = time.monotonic() + LOCK_PATIENCE_S
+        while True:
+            async with self._database.write(reference) as connection:
+                tenant = await self._lock(connection, reference)
+                if tenant is not None:
+                    yield SqlTenantTransaction(connection, tenant, actor, self._clock.now())
+                    return
+                await connection.rollback()
+            if time.monotonic() > patience:
+                raise Overloaded
+            # Somebody else holds a lock: let go of everything, wait a little, ask again.
+            await asyncio.sleep(random.uniform(0.002, 0.02))  # noqa: S311 - jitter, not a secret
+
+    async def create_tenant(self, tenant: Tenant, actor: Actor, record: AuditRecord) -> None:
+        """Create a tenant. Raises Unprocessable when the external id is taken."""
+        async with self._database.write() as connection:
+            taken = select(tenants.c.id).where(tenants.c.external_id == tenant.external_id)
+            if (await connection.execute(taken)).first() is not None:
+                raise _taken(tenant)
+            try:
+                await connection.execute(insert(tenants).values(msgspec.structs.asdict(tenant)))
+            except exc.IntegrityError as error:
+                raise _taken(tenant) from error
+            await write_audit(connection, actor, record, tenant.created_at, tenant.id, None)
+
+    async def add_platform_key(self, key: ApiKey, actor: Actor, record: AuditRecord) -> None:
+        """Store a key that belongs to no tenant."""
+        async with self._database.write() as connection:
+            await connection.execute(insert(api_keys).values(msgspec.structs.asdict(key)))
+            await write_audit(connection, actor, record, key.created_at, None, None)
+
+    async def revoke_platform_key(self, key_id: str, at: datetime, actor: Actor, record: AuditRecord) -> None:
+        """Mark a platform key revoked. Raises NotFound when there is no such key."""
+        async with self._database.write() as connection:
+            await revoke_key(connection, None, key_id, at)
+            await write_audit(connection, actor, record, at, None, None)
+
+    async def load(
+        self,
+        tenant_id: str,
+        surface: str,
+        dataset: Dataset,
+        rows: Iterable[Row],
+        mode: LoadMode,
+        actor: Actor,
+        record: AuditRecord,
+    ) -> int:
+        """Write validated rows, all or nothing, and raise the data revision, which is returned."""
+        # Loads queue among themselves and take the tenant's row last, so that a change never waits for a whole load.
+        async with self._database.write(f"load {tenant_id}") as connection:
+            if self._database.is_postgresql:
+                await connection.execute(text("select pg_advisory_xact_lock(hashtext(:key))"), {"key": tenant_id})
+            data_revision = await write_rows(connection, tenant_id, surface, dataset, rows, mode)
+            await write_audit(connection, actor, record, self._clock.now(), tenant_id, None)
+            return data_revision
+
+    async def _lock(self, connection: AsyncConnection, reference: str) -> Tenant | None:
+        """Lock the tenant's row, then its pointers; None when a lock cannot be had now.
+
+        This is the lock order of the whole service: it waits for the tenant's row only while it holds nothing, and
+        for a pointer never, so an operator's statement (pointer first, tenant's row in its trigger) cannot end up in
+        a deadlock with it. SQLite has locked the whole database at BEGIN IMMEDIATE.
+        """
+        wanted = select(tenants).where(tenant_is(reference))
+        if not self._database.is_postgresql:
+            return _found((await connection.execute(wanted)).one_or_none())
+        try:
+            await connection.execute(text(f"set local lock_timeout = {LOCK_TIMEOUT_MS}"))
+            found = await connection.execute(wanted.with_for_update(key_share=True))
+            tenant = _found(found.one_or_none())
+            for tables in DOCUMENTS.values():
+                mine = select(tables.version_id).where(tables.current.c.tenant_id == tenant.id)
+                await connection.execute(mine.with_for_update(key_share=True, nowait=True))
+        except exc.DBAPIError as error:
+            if is_lock_timeout(error):
+                return None
+            raise
+        return tenant
+
+
+def _found(row: object) -> Tenant:
+    if row is None:
+        raise TenantNotFound
+    return rows.to_tenant(row)  # type: ignore[arg-type]
+
+
+def _taken(tenant: Tenant) -> Unprocessable:
+    return Unprocessable(faults=[Fault("/external_id", f"There is already a tenant {tenant.external_id!r}.")])

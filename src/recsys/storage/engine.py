@@ -1,0 +1,124 @@
+"""Opening a database and running transactions on it: what differs between SQLite and PostgreSQL is in this file."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event, exc
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from recsys.domain.errors import InvalidRequest, NotReady, Overloaded
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from sqlalchemy import Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+BUSY_TIMEOUT_MS = 10_000
+LOCK_NOT_AVAILABLE = "55P03"
+
+
+class Database:
+    """An open database: reads in consistent snapshots, writes one at a time where that is faster.
+
+    SQLite has one writer anyway; letting its writers queue in the process, rather than poll the file, is what makes
+    many concurrent changes fast. On PostgreSQL the queue is per tenant, so that the waiters for one row do not take
+    every connection of the pool.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self.is_postgresql = engine.dialect.name == "postgresql"
+        snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True} if self.is_postgresql else {}
+        self._reader = engine.execution_options(**snapshot)
+        self._writer = engine.execution_options(recsys_write=True)
+        self._queues: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A read-only transaction in which everything belongs to one moment."""
+        with _translated():
+            async with self._reader.connect() as connection, connection.begin():
+                yield connection
+
+    @asynccontextmanager
+    async def write(self, queue: str = "") -> AsyncIterator[AsyncConnection]:
+        """A writing transaction, committed when the block ends well. ``queue`` names whom it has to wait for."""
+        async with self._turn(queue):
+            with _translated():
+                async with self._writer.begin() as connection:
+                    yield connection
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        await self.engine.dispose()
+
+    @asynccontextmanager
+    async def _turn(self, queue: str) -> AsyncIterator[None]:
+        lock = self._queues.setdefault(queue if self.is_postgresql else "", asyncio.Lock())
+        async with lock:
+            yield
+
+
+def open_database(url: str) -> Database:
+    """Open ``sqlite:///path`` or ``postgresql://…``; nothing is connected before the first use.
+
+    Raises:
+        InvalidRequest: the URL is of no kind that is known.
+    """
+    try:
+        parsed = make_url(url)
+        driver = DRIVERS[parsed.get_backend_name()]
+    except (exc.ArgumentError, KeyError):
+        detail = f"The database URL {url!r} is neither sqlite:///path nor postgresql://user@host/name."
+        raise InvalidRequest(detail) from None
+    parsed = parsed.set(drivername=driver)
+    if driver == DRIVERS["sqlite"]:
+        engine = create_async_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+        event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    else:
+        engine = create_async_engine(parsed, pool_size=10, max_overflow=10, pool_pre_ping=True)
+    return Database(engine)
+
+
+def is_lock_timeout(error: BaseException) -> bool:
+    """Whether PostgreSQL gave up waiting for a lock."""
+    return isinstance(error, exc.DBAPIError) and getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:
+    # The driver must not begin transactions on its own: BEGIN IMMEDIATE is what makes compare-and-set safe.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("recsys_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn a driver's complaint about the connection into NotReady, and a busy SQLite into Overloaded."""
+    try:
+        yield
+    except exc.DBAPIError as error:
+        if "database is locked" in str(error.orig):
+            raise Overloaded("The database is busy with another writer; try again.") from error
+        if error.connection_invalidated or isinstance(error, (exc.OperationalError, exc.InterfaceError)):
+            raise NotReady from error
+        raise
+    except (OSError, exc.TimeoutError) as error:
+        raise NotReady from error

@@ -1,0 +1,1 @@
+"""The schema's history. A step that has been released is never edited."""

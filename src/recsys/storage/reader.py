@@ -1,0 +1,189 @@
+"""Reading the control plane through one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, or_, select
+
+from recsys.domain.document import Pointer, VersionInfo
+from recsys.domain.errors import TenantNotFound
+from recsys.domain.tenant import is_uuid
+from recsys.storage import rows
+from recsys.storage.schema import api_keys, audit_log, labels, ledger, tables_of, tenants
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement, Select
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from recsys.domain.api_key import ApiKey
+    from recsys.domain.audit import AuditCursor, AuditEntry
+    from recsys.domain.document import DocumentRef, Version
+    from recsys.domain.history import LedgerEntry
+    from recsys.domain.tenant import Tenant
+
+MOVES_PAGE = 200
+
+
+class SqlReader:
+    """The ``Reader`` port over one connection in a transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def tenant(self, reference: str) -> Tenant:
+        """A tenant by UUID or external id. Raises TenantNotFound."""
+        row = (await self._connection.execute(select(tenants).where(tenant_is(reference)))).one_or_none()
+        if row is None:
+            raise TenantNotFound
+        return rows.to_tenant(row)
+
+    async def tenants(self, limit: int, after: str | None) -> list[Tenant]:
+        """Tenants in order of external id, from after ``after``."""
+        found = (await self._connection.execute(select(tenants))).all()
+        # By code point: a database's collation is its own, so the order is made here.
+        ordered = sorted((rows.to_tenant(row) for row in found), key=lambda tenant: tenant.external_id)
+        return [tenant for tenant in ordered if after is None or tenant.external_id > after][:limit]
+
+    async def pointer(self, tenant_id: str, ref: DocumentRef) -> Pointer | None:
+        """The current version of a document; None when it has none."""
+        tables = tables_of(ref)
+        versions, current = tables.versions, tables.current
+        query = (
+            select(versions, current.c.revision, current.c.updated_at, current.c.updated_by_sub)
+            .join(current, and_(current.c.tenant_id == versions.c.tenant_id, tables.version_id == versions.c.id))
+            .where(*of_document(current, tenant_id, ref))
+        )
+        row = (await self._connection.execute(query)).one_or_none()
+        if row is None:
+            return None
+        version = rows.to_version(row, tables)
+        return Pointer(
+            version=version, revision=row.revision, updated_at=row.updated_at, updated_by_sub=row.updated_by_sub
+        )
+
+    async def version(self, tenant_id: str, ref: DocumentRef, etag: str) -> Version | None:
+        """A stored version; None when there is no such one for this document."""
+        tables = tables_of(ref)
+        query = select(tables.versions).where(
+            *of_document(tables.versions, tenant_id, ref), tables.versions.c.etag == etag
+        )
+        row = (await self._connection.execute(query)).one_or_none()
+        return None if row is None else rows.to_version(row, tables)
+
+    async def versions(
+        self, tenant_id: str, ref: DocumentRef, limit: int, before: datetime | None
+    ) -> list[VersionInfo]:
+        """Stored versions, newest first."""
+        tables = tables_of(ref)
+        versions = tables.versions.c
+        now = select(tables.version_id).where(*of_document(tables.current, tenant_id, ref)).scalar_subquery()
+        query = select(
+            versions.etag, versions.created_at, versions.created_by_sub, versions.comment, (versions.id == now)
+        ).where(*of_document(tables.versions, tenant_id, ref))
+        if before is not None:
+            query = query.where(versions.created_at < before)
+        query = query.order_by(versions.created_at.desc(), versions.etag).limit(limit)
+        return [
+            VersionInfo(version=etag, created_at=at, created_by=by, comment=comment, current=bool(current))
+            for etag, at, by, comment, current in await self._connection.execute(query)
+        ]
+
+    async def ledger(self, tenant_id: str, limit: int, before_revision: int | None) -> list[LedgerEntry]:
+        """Ledger entries, newest first."""
+        older = [] if before_revision is None else [ledger.c.revision < before_revision]
+        return await self._entries(_newest(ledger.c.tenant_id == tenant_id, *older).limit(limit))
+
+    async def ledger_entry(self, tenant_id: str, revision: int) -> LedgerEntry | None:
+        """The ledger entry of a revision; None when there is none."""
+        return await self._entry(ledger.c.tenant_id == tenant_id, ledger.c.revision == revision)
+
+    async def ledger_at(self, tenant_id: str, at: datetime) -> LedgerEntry | None:
+        """The ledger entry in force at a time; None before the first."""
+        return await self._entry(ledger.c.tenant_id == tenant_id, ledger.c.occurred_at <= at)
+
+    async def ledger_labelled(self, tenant_id: str, label: str) -> LedgerEntry | None:
+        """The latest entry with a label."""
+        labelled = select(labels.c.revision).where(labels.c.tenant_id == tenant_id, labels.c.label == label)
+        return await self._entry(ledger.c.tenant_id == tenant_id, ledger.c.revision.in_(labelled))
+
+    async def ledger_by_key(self, tenant_id: str, idempotency_key: str) -> LedgerEntry | None:
+        """The entry that a request with this ``Idempotency-Key`` made."""
+        return await self._entry(ledger.c.tenant_id == tenant_id, ledger.c.idempotency_key == idempotency_key)
+
+    async def moves_of(self, tenant_id: str, ref: DocumentRef, limit: int) -> list[LedgerEntry]:
+        """The entries that moved this document's pointer, newest first."""
+        moves: list[LedgerEntry] = []
+        newer: LedgerEntry | None = None
+        before: int | None = None
+        while len(moves) < limit:
+            page = await self.ledger(tenant_id, MOVES_PAGE, before)
+            for entry in page:
+                if newer is not None and newer.pointers.of(ref) != entry.pointers.of(ref):
+                    moves.append(newer)
+                newer = entry
+            if len(page) < MOVES_PAGE:
+                if newer is not None and newer.pointers.of(ref) is not None:
+                    moves.append(newer)
+                break
+            before = page[-1].revision
+        return moves[:limit]
+
+    async def audit(self, tenant_id: str | None, limit: int, cursor: AuditCursor | None) -> list[AuditEntry]:
+        """Audit entries, newest first; ``tenant_id`` None: the platform's own."""
+        log = audit_log.c
+        query = select(audit_log).where(log.tenant_id == tenant_id)
+        if cursor is not None:
+            same_time = and_(log.occurred_at == cursor.before, log.id < cursor.before_id)
+            query = query.where(or_(log.occurred_at < cursor.before, same_time))
+        found = await self._connection.execute(query.order_by(log.occurred_at.desc(), log.id.desc()).limit(limit))
+        return [rows.to_audit_entry(row) for row in found]
+
+    async def audit_entry(self, tenant_id: str, audit_id: int) -> AuditEntry | None:
+        """One audit entry of a tenant."""
+        query = select(audit_log).where(audit_log.c.tenant_id == tenant_id, audit_log.c.id == audit_id)
+        row = (await self._connection.execute(query)).one_or_none()
+        return None if row is None else rows.to_audit_entry(row)
+
+    async def api_keys(self, tenant_id: str | None) -> list[ApiKey]:
+        """A tenant's keys (None: platform keys), oldest first, revoked ones too."""
+        query = select(api_keys).where(api_keys.c.tenant_id == tenant_id)
+        found = await self._connection.execute(query.order_by(api_keys.c.created_at, api_keys.c.id))
+        return [rows.to_api_key(row) for row in found]
+
+    async def _entry(self, *where: ColumnElement[bool]) -> LedgerEntry | None:
+        found = await self._entries(_newest(*where).limit(1))
+        return found[0] if found else None
+
+    async def _entries(self, query: Select[Any]) -> list[LedgerEntry]:
+        found = (await self._connection.execute(query)).all()
+        if not found:
+            return []
+        revisions = [row.revision for row in found]
+        tagged = select(labels.c.revision, labels.c.label).where(
+            labels.c.tenant_id == found[0].tenant_id,
+            labels.c.revision.between(min(revisions), max(revisions)),
+        )
+        of_revision: dict[int, list[str]] = {}
+        for revision, label in await self._connection.execute(tagged.order_by(labels.c.label)):
+            of_revision.setdefault(revision, []).append(label)
+        return [rows.to_ledger_entry(row, of_revision.get(row.revision, [])) for row in found]
+
+
+def tenant_is(reference: str) -> ColumnElement[bool]:
+    """The condition that a row of ``tenants`` is the one meant."""
+    return tenants.c.id == reference.lower() if is_uuid(reference) else tenants.c.external_id == reference
+
+
+def of_document(table: Any, tenant_id: str, ref: DocumentRef) -> list[ColumnElement[bool]]:
+    """The conditions that a row of a versions or current table belongs to a document."""
+    conditions = [table.c.tenant_id == tenant_id]
+    if ref.kind.per_surface:
+        conditions.append(table.c.surface == ref.surface)
+    return conditions
+
+
+def _newest(*where: ColumnElement[bool]) -> Select[Any]:
+    return select(ledger).where(*where).order_by(ledger.c.revision.desc())

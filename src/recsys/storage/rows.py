@@ -1,0 +1,83 @@
+"""Rows as domain objects, and back."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from recsys.domain.access import Role
+from recsys.domain.api_key import ApiKey
+from recsys.domain.audit import AuditEntry
+from recsys.domain.canonical import canonicalise
+from recsys.domain.document import Version
+from recsys.domain.history import LedgerEntry, Pointers
+from recsys.domain.tenant import Tenant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Row
+
+    from recsys.storage.schema import DocumentTables
+
+
+def to_tenant(row: Row[Any]) -> Tenant:
+    """A row of ``tenants``."""
+    return Tenant(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+
+
+def to_version(row: Row[Any], tables: DocumentTables) -> Version:
+    """A row of a versions table."""
+    return Version(
+        id=row.id,
+        etag=row.etag,
+        text=getattr(row, tables.body.name),
+        created_at=row.created_at,
+        created_by_sub=row.created_by_sub,
+        comment=row.comment,
+    )
+
+
+def to_pointers(row: Row[Any]) -> Pointers:
+    """The pointers in a row of the ledger."""
+    return Pointers(config=row.config_version, rules=row.rules_version, manifests=json.loads(row.manifest_versions))
+
+
+def from_pointers(pointers: Pointers) -> dict[str, str | None]:
+    """Pointers as columns of the ledger."""
+    return {
+        "config_version": pointers.config,
+        "rules_version": pointers.rules,
+        "manifest_versions": canonicalise(dict(pointers.manifests)),
+    }
+
+
+def to_ledger_entry(row: Row[Any], labels: Sequence[str]) -> LedgerEntry:
+    """A row of the ledger, with the labels of its revision."""
+    return LedgerEntry(
+        revision=row.revision,
+        occurred_at=row.occurred_at,
+        actor_sub=row.actor_sub,
+        actor_type=row.actor_type,
+        action=row.action,
+        reason=row.reason,
+        request_id=row.request_id,
+        pointers=to_pointers(row),
+        labels=list(labels),
+    )
+
+
+def to_audit_entry(row: Row[Any]) -> AuditEntry:
+    """A row of the audit log; states stay the texts they are."""
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    for name in ("before_state", "after_state", "extra"):
+        values[name] = None if values[name] is None else msgspec.Raw(values[name].encode())
+    return AuditEntry(**values)
+
+
+def to_api_key(row: Row[Any]) -> ApiKey:
+    """A row of ``tenant_api_keys``."""
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    return ApiKey(**{**values, "role": Role(values["role"])})

@@ -1,0 +1,121 @@
+"""The ``ServingStore`` port: what replicas read."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, select
+
+from recsys.domain.catalogue import Item, SurfaceRows
+from recsys.domain.document import KINDS, DocumentRef
+from recsys.domain.errors import TenantNotFound
+from recsys.domain.history import Pointers
+from recsys.domain.ports import TenantDocuments, TenantHead
+from recsys.storage import rows
+from recsys.storage.schema import DOCUMENTS, api_keys, covisits, items, popularity, surfaces, tenants
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from recsys.domain.api_key import ApiKey
+    from recsys.storage.engine import Database
+
+
+class SqlServingStore:
+    """What replicas read, on SQLite or PostgreSQL; every method is one consistent view."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def heads(self) -> list[TenantHead]:
+        """All tenants and their revisions."""
+        async with self._database.read() as connection:
+            found = [rows.to_tenant(row) for row in await connection.execute(select(tenants))]
+            data: dict[str, dict[str, int]] = {}
+            for row in await connection.execute(select(surfaces)):
+                data.setdefault(row.tenant_id, {})[row.namespace] = row.data_revision
+        return [TenantHead(tenant=tenant, surfaces=data.get(tenant.id, {})) for tenant in found]
+
+    async def keys(self) -> list[ApiKey]:
+        """All keys that are not revoked, platform keys among them."""
+        async with self._database.read() as connection:
+            found = await connection.execute(select(api_keys).where(api_keys.c.revoked_at.is_(None)))
+            return [rows.to_api_key(row) for row in found]
+
+    async def documents(self, tenant_id: str) -> TenantDocuments:
+        """The current documents. Raises TenantNotFound."""
+        async with self._database.read() as connection:
+            revision = await connection.scalar(select(tenants.c.revision).where(tenants.c.id == tenant_id))
+            if revision is None:
+                raise TenantNotFound
+            texts: dict[DocumentRef, str] = {}
+            etags: dict[DocumentRef, str] = {}
+            for kind_name in KINDS:
+                await _read_current(connection, tenant_id, kind_name, texts, etags)
+        pointers = Pointers(
+            config=etags.get(DocumentRef("config")),
+            rules=etags.get(DocumentRef("rules")),
+            manifests={ref.surface: etag for ref, etag in etags.items() if ref.kind.per_surface},
+        )
+        return TenantDocuments(tenant_id=tenant_id, revision=revision, pointers=pointers, texts=texts)
+
+    async def surface_rows(self, tenant_id: str, surface: str) -> SurfaceRows:
+        """All rows of a surface, with the data revision that they belong to."""
+        async with self._database.read() as connection:
+            revision = await connection.scalar(
+                select(surfaces.c.data_revision).where(
+                    surfaces.c.tenant_id == tenant_id, surfaces.c.namespace == surface
+                )
+            )
+            mine = (connection, tenant_id, surface)
+            found_items = await _rows(*mine, items, "item_id", "title", "tags", "price", "created_at", "attributes")
+            found_popularity = await _rows(*mine, popularity, "item_id", "day", "score")
+            found_covisits = await _rows(*mine, covisits, "item_id", "neighbor_id", "day", "score")
+        return SurfaceRows(
+            surface=surface,
+            data_revision=revision or 0,
+            items=[_to_item(row) for row in found_items],
+            popularity=found_popularity,
+            covisits=found_covisits,
+        )
+
+
+async def _read_current(
+    connection: AsyncConnection,
+    tenant_id: str,
+    kind_name: str,
+    texts: dict[DocumentRef, str],
+    etags: dict[DocumentRef, str],
+) -> None:
+    """Read the current documents of one kind (manifests: of every surface) into ``texts`` and ``etags``."""
+    tables = DOCUMENTS[kind_name]
+    versions, current = tables.versions, tables.current
+    surface = [current.c.surface] if KINDS[kind_name].per_surface else []
+    query = (
+        select(versions.c.etag, tables.body, *surface)
+        .join(current, and_(current.c.tenant_id == versions.c.tenant_id, tables.version_id == versions.c.id))
+        .where(current.c.tenant_id == tenant_id)
+    )
+    for etag, text, *of_surface in await connection.execute(query):
+        ref = DocumentRef(kind_name, *of_surface)
+        texts[ref], etags[ref] = text, etag
+
+
+async def _rows(connection: AsyncConnection, tenant_id: str, surface: str, table: Table, *names: str) -> list[Any]:
+    mine = (table.c.tenant_id == tenant_id, table.c.namespace == surface)
+    found = await connection.execute(select(*(table.c[name] for name in names)).where(*mine))
+    return [tuple(row) for row in found]
+
+
+def _to_item(row: tuple[Any, ...]) -> Item:
+    item_id, title, tags, price, created_at, attributes = row
+    return Item(
+        item_id=item_id,
+        title=title,
+        tags=json.loads(tags),
+        price=price,
+        created_at=created_at,
+        attributes=None if attributes is None else json.loads(attributes),
+    )

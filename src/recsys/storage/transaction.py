@@ -1,0 +1,258 @@
+"""Changing a tenant: everything a change writes, in one transaction under the tenant's lock."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING
+
+import msgspec
+from sqlalchemy import func, insert, select, update
+
+from recsys.domain.document import Version
+from recsys.domain.errors import NotFound, VersionNotFound
+from recsys.domain.history import LedgerEntry, Pointers
+from recsys.storage import rows
+from recsys.storage.reader import SqlReader, of_document
+from recsys.storage.schema import api_keys, audit_log, invalidations, labels, ledger, tables_of, tenants
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from recsys.domain.access import Actor
+    from recsys.domain.api_key import ApiKey
+    from recsys.domain.audit import AuditRecord
+    from recsys.domain.ports import Move
+    from recsys.domain.tenant import Tenant, TenantSettings
+
+
+class SqlTenantTransaction(SqlReader):
+    """The ``TenantTransaction`` port; whoever makes one has locked the tenant's row and pointers."""
+
+    def __init__(self, connection: AsyncConnection, locked: Tenant, actor: Actor, now: datetime) -> None:
+        super().__init__(connection)
+        self.locked = locked
+        self._actor = actor
+        self._now = now
+
+    async def move(
+        self,
+        moves: Sequence[Move],
+        *,
+        action: str,
+        records: Sequence[AuditRecord],
+        idempotency_key: str | None = None,
+    ) -> LedgerEntry:
+        """Raise the revision once for all moves; see the port.
+
+        The ledger row is written before the pointers: a pointer that disagrees with the newest ledger row is how the
+        triggers know a statement that an operator wrote by hand.
+        """
+        latest = await self.ledger(self.locked.id, 1, None)
+        entry = self._next_entry(latest[0] if latest else None, moves, action)
+        await self._connection.execute(
+            insert(ledger).values(
+                tenant_id=self.locked.id,
+                revision=entry.revision,
+                occurred_at=entry.occurred_at,
+                actor_sub=entry.actor_sub,
+                actor_type=entry.actor_type,
+                action=entry.action,
+                reason=entry.reason,
+                request_id=entry.request_id,
+                idempotency_key=idempotency_key,
+                **rows.from_pointers(entry.pointers),
+            )
+        )
+        for move in moves:
+            await self._move_pointer(move, entry)
+        await self._set_tenant(revision=entry.revision)
+        for record in records:
+            await write_audit(self._connection, self._actor, record, entry.occurred_at, self.locked.id, entry.revision)
+        return entry
+
+    async def label(self, revision: int, label: str, record: AuditRecord) -> None:
+        """Put a label on a revision; the same label twice is one label."""
+        entry = await self.ledger_entry(self.locked.id, revision)
+        if entry is None:
+            raise VersionNotFound(f"This tenant has no revision {revision}.")
+        if label in entry.labels:
+            return
+        await self._connection.execute(
+            insert(labels).values(
+                tenant_id=self.locked.id,
+                revision=revision,
+                label=label,
+                created_at=self._now,
+                created_by_sub=self._actor.sub,
+            )
+        )
+        await self._audit(record)
+
+    async def update(self, settings: TenantSettings, record: AuditRecord) -> Tenant:
+        """Change tenant settings; a change of status raises the data revision."""
+        values = {name: value for name, value in msgspec.structs.asdict(settings).items() if value is not None}
+        if settings.status not in (None, self.locked.status):
+            values["data_revision"] = self.locked.data_revision + 1
+        await self._set_tenant(**values)
+        await self._audit(record)
+        return self.locked
+
+    async def add_api_key(self, key: ApiKey, record: AuditRecord) -> None:
+        """Store a key and raise the data revision."""
+        await self._connection.execute(insert(api_keys).values(msgspec.structs.asdict(key)))
+        await self._raise_data_revision()
+        await self._audit(record)
+
+    async def revoke_api_key(self, key_id: str, at: datetime, record: AuditRecord) -> None:
+        """Mark a key revoked and raise the data revision."""
+        await revoke_key(self._connection, self.locked.id, key_id, at)
+        await self._raise_data_revision()
+        await self._audit(record)
+
+    async def invalidate(self, targets: Sequence[str], surface: str | None, record: AuditRecord) -> int:
+        """Record a cache invalidation, raise the counter that replicas watch, and give the event's id."""
+        event = await self._connection.execute(
+            insert(invalidations)
+            .values(
+                tenant_id=self.locked.id,
+                created_at=self._now,
+                targets=json.dumps(list(targets)),
+                surface=surface,
+                status="requested",
+                requested_by_sub=self._actor.sub,
+            )
+            .returning(invalidations.c.id)
+        )
+        await self._set_tenant(invalidations=self.locked.invalidations + 1)
+        await self._audit(record)
+        return int(event.scalar_one())
+
+    def _next_entry(self, latest: LedgerEntry | None, moves: Sequence[Move], action: str) -> LedgerEntry:
+        return LedgerEntry(
+            revision=self.locked.revision + 1,
+            # Clocks of two writers may disagree; within a tenant the ledger's time never runs backwards.
+            occurred_at=max(self._now, latest.occurred_at) if latest else self._now,
+            actor_sub=self._actor.sub,
+            actor_type=self._actor.actor_type,
+            action=action,
+            reason=self._actor.reason,
+            request_id=self._actor.request_id,
+            pointers=_moved(latest.pointers if latest else Pointers(), moves),
+        )
+
+    async def _move_pointer(self, move: Move, entry: LedgerEntry) -> None:
+        tables = tables_of(move.ref)
+        here = of_document(tables.current, self.locked.id, move.ref)
+        if move.after is None:
+            await self._connection.execute(tables.current.delete().where(*here))
+            return
+        version_id = await self._stored(move)
+        values = {
+            tables.version_id.name: version_id,
+            "updated_by_sub": entry.actor_sub,
+            "updated_at": entry.occurred_at,
+            "revision": entry.revision,
+        }
+        if move.before is not None:
+            await self._connection.execute(update(tables.current).where(*here).values(values))
+            return
+        address = {"tenant_id": self.locked.id} | _surface(move)
+        await self._connection.execute(insert(tables.current).values(address | values))
+
+    async def _stored(self, move: Move) -> str:
+        """The id of the version to point at; a draft is stored first."""
+        if isinstance(move.after, Version):
+            return move.after.id
+        assert move.after is not None  # noqa: S101 - clearing moves end before this
+        tables = tables_of(move.ref)
+        version_id = str(uuid.uuid4())
+        await self._connection.execute(
+            insert(tables.versions).values(
+                {
+                    "id": version_id,
+                    "tenant_id": self.locked.id,
+                    tables.body.name: move.after.text,
+                    "etag": move.after.etag,
+                    "created_at": self._now,
+                    "created_by_sub": self._actor.sub,
+                    "comment": move.after.comment,
+                }
+                | _surface(move)
+            )
+        )
+        return version_id
+
+    async def _raise_data_revision(self) -> None:
+        await self._set_tenant(data_revision=self.locked.data_revision + 1)
+
+    async def _set_tenant(self, **values: object) -> None:
+        if values:
+            await self._connection.execute(update(tenants).where(tenants.c.id == self.locked.id).values(**values))
+            self.locked = msgspec.structs.replace(self.locked, **values)
+
+    async def _audit(self, record: AuditRecord) -> None:
+        await write_audit(self._connection, self._actor, record, self._now, self.locked.id, None)
+
+
+async def write_audit(
+    connection: AsyncConnection,
+    actor: Actor,
+    record: AuditRecord,
+    at: datetime,
+    tenant_id: str | None,
+    revision: int | None,
+) -> None:
+    """Append one audit entry."""
+    extra = record.extra | ({"reason": actor.reason} if actor.reason else {})
+    await connection.execute(
+        insert(audit_log).values(
+            occurred_at=at,
+            tenant_id=tenant_id,
+            actor_sub=actor.sub,
+            actor_type=actor.actor_type,
+            action=record.action,
+            entity_type=record.entity_type,
+            entity_id=record.entity_id,
+            revision=revision,
+            request_id=actor.request_id,
+            ip=actor.ip,
+            user_agent=actor.user_agent,
+            before_state=record.before_state,
+            after_state=record.after_state,
+            extra=json.dumps(extra, ensure_ascii=False, sort_keys=True),
+        )
+    )
+
+
+async def revoke_key(connection: AsyncConnection, tenant_id: str | None, key_id: str, at: datetime) -> None:
+    """Mark a key revoked; a second time changes nothing.
+
+    Raises:
+        NotFound: this tenant (None: the platform) has no such key.
+    """
+    mine = (api_keys.c.id == key_id, api_keys.c.tenant_id == tenant_id)
+    known = await connection.execute(select(func.count()).select_from(api_keys).where(*mine))
+    if not known.scalar_one():
+        raise NotFound(f"There is no API key {key_id}.")
+    await connection.execute(update(api_keys).where(*mine, api_keys.c.revoked_at.is_(None)).values(revoked_at=at))
+
+
+def _surface(move: Move) -> dict[str, str]:
+    return {"surface": move.ref.surface} if move.ref.kind.per_surface else {}
+
+
+def _moved(pointers: Pointers, moves: Sequence[Move]) -> Pointers:
+    for move in moves:
+        etag = move.after.etag if move.after else None
+        if not move.ref.kind.per_surface:
+            pointers = msgspec.structs.replace(pointers, **{move.ref.kind_name: etag})
+            continue
+        manifests = {name: version for name, version in pointers.manifests.items() if name != move.ref.surface}
+        if etag:
+            manifests[move.ref.surface] = etag
+        pointers = msgspec.structs.replace(pointers, manifests=manifests)
+    return pointers

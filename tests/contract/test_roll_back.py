@@ -1,0 +1,201 @@
+"""Going back: every form of rollback, the same on both databases."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from recsys.control.manage_tenants import update_tenant
+from recsys.control.outcome import DocumentOutcome
+from recsys.control.read_audit import read_audit
+from recsys.control.read_document import read_document
+from recsys.control.read_history import label_revision, read_history
+from recsys.control.roll_back import RollbackRequest, roll_back_document, roll_back_tenant
+from recsys.domain.access import Actor
+from recsys.domain.errors import (
+    ConfigNotFound,
+    InvalidRequest,
+    PreconditionRequired,
+    Unprocessable,
+    VersionMismatch,
+    VersionNotFound,
+)
+from recsys.domain.precondition import Preconditions
+from recsys.domain.tenant import Tenant, TenantSettings
+from recsys.storage.control_store import SqlControlStore
+from tests.support.clock import FakeClock
+from tests.support.documents import ANYTHING, CONFIG, HOME, RULES, config, manifest, put, version_of
+
+
+@pytest.fixture
+async def versions(store: SqlControlStore, clock: FakeClock, actor: Actor, tenant: Tenant) -> list[str]:
+    """Three configs, an hour apart; the third is current."""
+    made = []
+    for pop in (1, 2, 3):
+        made.append(version_of(await put(store, actor, tenant, config(pop))))
+        clock.pass_by(hours=1)
+    return made
+
+
+async def back(
+    store: SqlControlStore,
+    actor: Actor,
+    tenant: Tenant,
+    preconditions: Preconditions = ANYTHING,
+    key: str | None = None,
+    **target: object,
+) -> DocumentOutcome:
+    request = msgspec.convert(target, RollbackRequest)
+    return await roll_back_document(store, actor, tenant.id, CONFIG, request, preconditions, key)
+
+
+async def test_back_to_a_version(store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]) -> None:
+    outcome = await back(store, actor, tenant, to=versions[0], reason="empty lists")
+
+    assert outcome.changed
+    assert version_of(outcome) == versions[0]
+    assert outcome.pointer is not None
+    assert outcome.pointer.revision == 4
+    entry = (await read_history(store, tenant.id, 1, None))[0]
+    assert (entry.action, entry.reason) == ("config.rollback", "empty lists")
+    audit = (await read_audit(store, tenant.id, 1, None))[0]
+    assert audit.action == "config.rollback"
+    assert audit.before_state is not None
+    assert bytes(audit.before_state) == b'{"weights":{"pop":3}}'
+
+
+async def test_back_to_a_revision_a_time_and_an_audit_entry(
+    store: SqlControlStore, clock: FakeClock, actor: Actor, tenant: Tenant, versions: Sequence[str]
+) -> None:
+    assert version_of(await back(store, actor, tenant, revision=2)) == versions[1]
+    then = (await read_history(store, tenant.id, 10, None))[-1].occurred_at + timedelta(minutes=1)
+    assert version_of(await back(store, actor, tenant, at=then)) == versions[0]
+    bad_change = next(entry for entry in await read_audit(store, tenant.id, 50, None) if entry.revision == 3)
+    assert version_of(await back(store, actor, tenant, audit_id=bad_change.id)) == versions[1]
+
+
+async def test_steps_count_the_moves_of_this_document(
+    store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]
+) -> None:
+    await put(store, actor, tenant, b"[]", ref=RULES)
+    at_three = Preconditions(if_revision=3)
+
+    assert version_of(await back(store, actor, tenant, at_three, steps=1)) == versions[1]
+    again = await back(store, actor, tenant, Preconditions(if_match=frozenset("*")), steps=3)
+    assert version_of(again) == versions[0]
+    with pytest.raises(VersionNotFound):
+        await back(store, actor, tenant, Preconditions(if_match=frozenset("*")), steps=99)
+
+
+async def test_blind_steps_are_refused_and_a_key_makes_them_repeatable(
+    store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]
+) -> None:
+    with pytest.raises(PreconditionRequired):
+        await back(store, actor, tenant, steps=1)
+
+    first = await back(store, actor, tenant, key="incident-7", steps=1)
+    retry = await back(store, actor, tenant, key="incident-7", steps=1)
+
+    assert (first.changed, retry.changed) == (True, False)
+    assert version_of(retry) == version_of(first) == versions[1]
+
+
+async def test_before_the_first_version_means_cleared(
+    store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]
+) -> None:
+    outcome = await back(store, actor, tenant, revision=0)
+
+    assert outcome.changed
+    assert outcome.pointer is None
+    with pytest.raises(ConfigNotFound):
+        await read_document(store, tenant.id, CONFIG)
+    assert version_of(await back(store, actor, tenant, revision=3)) == versions[2]
+
+
+async def test_a_rollback_honours_preconditions_and_freeze(
+    store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]
+) -> None:
+    await update_tenant(store, actor, tenant.id, TenantSettings(frozen=True))
+    with pytest.raises(VersionMismatch):
+        await back(store, actor, tenant, Preconditions(if_match=frozenset({versions[0]})), to=versions[1])
+
+    assert (await back(store, actor, tenant, to=versions[1])).changed
+    assert not (await back(store, actor, tenant, to=versions[1])).changed
+
+
+async def test_known_good_is_the_latest_revision_with_the_label(
+    store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]
+) -> None:
+    with pytest.raises(VersionNotFound):
+        await back(store, actor, tenant, to="known_good")
+    for revision in (1, 2, 2):
+        entry = await label_revision(store, actor, tenant.id, revision, "known_good")
+    assert entry.labels == ["known_good"]
+
+    assert version_of(await back(store, actor, tenant, to="known_good")) == versions[1]
+
+
+@pytest.mark.parametrize(
+    "target", [{}, {"to": "x", "revision": 1}, {"audit_id": 1, "steps": 1}], ids=["none", "two", "other two"]
+)
+async def test_exactly_one_target(
+    store: SqlControlStore, actor: Actor, tenant: Tenant, target: dict[str, object]
+) -> None:
+    with pytest.raises(Unprocessable):
+        await back(store, actor, tenant, **target)
+
+
+@pytest.mark.parametrize("target", [{"to": "0" * 64}, {"revision": 99}, {"audit_id": 99_999}])
+async def test_what_does_not_exist_is_not_found(
+    store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str], target: dict[str, object]
+) -> None:
+    with pytest.raises(VersionNotFound):
+        await back(store, actor, tenant, **target)
+
+
+async def test_an_audit_entry_about_something_else_is_refused(
+    store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]
+) -> None:
+    await put(store, actor, tenant, b"[]", ref=RULES)
+    about_rules = (await read_audit(store, tenant.id, 1, None))[0]
+
+    with pytest.raises(Unprocessable):
+        await back(store, actor, tenant, audit_id=about_rules.id)
+
+
+async def test_all_documents_go_back_together_at_one_revision(
+    store: SqlControlStore, actor: Actor, tenant: Tenant
+) -> None:
+    await put(store, actor, tenant, config(1))
+    await put(store, actor, tenant, b"[]", ref=RULES)
+    good = (await read_history(store, tenant.id, 1, None))[0]
+    await put(store, actor, tenant, config(2))
+    await put(store, actor, tenant, b'{"rules": []}', ref=RULES)
+    await put(store, actor, tenant, manifest("a"), ref=HOME)
+
+    outcome = await roll_back_tenant(store, actor, tenant.id, RollbackRequest(revision=good.revision), ANYTHING)
+
+    assert (outcome.changed, outcome.revision) == (True, 6)
+    assert [moved.document for moved in outcome.moved] == ["config", "rules", "manifest"]
+    latest = (await read_history(store, tenant.id, 1, None))[0]
+    assert (latest.pointers, latest.action) == (good.pointers, "tenant.rollback")
+    newest = await read_audit(store, tenant.id, 3, None)
+    assert {entry.action for entry in newest} == {"config.rollback", "rules.rollback", "manifest.rollback"}
+    assert {entry.revision for entry in newest} == {6}
+    again = await roll_back_tenant(store, actor, tenant.id, RollbackRequest(revision=good.revision), ANYTHING)
+    assert (again.changed, again.revision) == (False, 6)
+
+
+async def test_a_tenant_wide_rollback_honours_if_revision_and_refuses_if_match(
+    store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]
+) -> None:
+    first = RollbackRequest(revision=1)
+    with pytest.raises(VersionMismatch):
+        await roll_back_tenant(store, actor, tenant.id, first, Preconditions(if_revision=2))
+    with pytest.raises(InvalidRequest):
+        await roll_back_tenant(store, actor, tenant.id, first, Preconditions(if_match=frozenset({versions[0]})))
+    with pytest.raises(Unprocessable):
+        await roll_back_tenant(store, actor, tenant.id, RollbackRequest(to=versions[0]), ANYTHING)
+
+    assert (await roll_back_tenant(store, actor, tenant.id, first, Preconditions(if_revision=3))).changed
