@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from recsys.control.manage_tenants import create_tenant
 from recsys.domain.access import Actor
 from recsys.domain.tenant import Tenant
-from recsys.control.manage_tenants import create_tenant
 from recsys.storage.control_store import SqlControlStore
 from recsys.storage.engine import Database, open_database
 from recsys.storage.serving_store import SqlServingStore

@@ -140,7 +140,7 @@ async def test_a_pointer_cannot_be_given_to_another_tenant(
     other = await create_tenant(store, clock, actor, "other")
     await put(store, actor, tenant, config(1))
 
-    with pytest.raises(Exception, match="pointer belongs|no version of"):
+    with pytest.raises(Exception, match=r"pointer belongs|no version of"):
         await by_hand_async(database_url, f"update tenant_configs_current set tenant_id = '{other.id}'")
 
 

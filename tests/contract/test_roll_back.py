@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -44,7 +45,7 @@ async def back(
     tenant: Tenant,
     preconditions: Preconditions = ANYTHING,
     key: str | None = None,
-    **target: object,
+    **target: Any,
 ) -> DocumentOutcome:
     request = msgspec.convert(target, RollbackRequest)
     return await roll_back_document(store, actor, tenant.id, CONFIG, request, preconditions, key)
@@ -131,7 +132,7 @@ async def test_known_good_is_the_latest_revision_with_the_label(
         await back(store, actor, tenant, to="known_good")
     for revision in (1, 2, 2):
         entry = await label_revision(store, actor, tenant.id, revision, "known_good")
-    assert entry.labels == ["known_good"]
+        assert entry.labels == ["known_good"]
 
     assert version_of(await back(store, actor, tenant, to="known_good")) == versions[1]
 
@@ -139,16 +140,14 @@ async def test_known_good_is_the_latest_revision_with_the_label(
 @pytest.mark.parametrize(
     "target", [{}, {"to": "x", "revision": 1}, {"audit_id": 1, "steps": 1}], ids=["none", "two", "other two"]
 )
-async def test_exactly_one_target(
-    store: SqlControlStore, actor: Actor, tenant: Tenant, target: dict[str, object]
-) -> None:
+async def test_exactly_one_target(store: SqlControlStore, actor: Actor, tenant: Tenant, target: dict[str, Any]) -> None:
     with pytest.raises(Unprocessable):
         await back(store, actor, tenant, **target)
 
 
 @pytest.mark.parametrize("target", [{"to": "0" * 64}, {"revision": 99}, {"audit_id": 99_999}])
 async def test_what_does_not_exist_is_not_found(
-    store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str], target: dict[str, object]
+    store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str], target: dict[str, Any]
 ) -> None:
     with pytest.raises(VersionNotFound):
         await back(store, actor, tenant, **target)

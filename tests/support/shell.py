@@ -19,6 +19,7 @@ def by_hand(url: str, *statements: str) -> list[Sequence[Any]]:
 
 def _on_sqlite(path: str, statements: Sequence[str]) -> list[Sequence[Any]]:
     connection = sqlite3.connect(path, timeout=10, isolation_level=None)
+    rows: list[Sequence[Any]] = []
     try:
         connection.execute("begin")
         for statement in statements:
@@ -31,6 +32,7 @@ def _on_sqlite(path: str, statements: Sequence[str]) -> list[Sequence[Any]]:
 
 async def _on_postgresql(database: str | None, host: str, statements: Sequence[str]) -> list[Sequence[Any]]:
     connection = await asyncpg.connect(host=host, user="postgres", database=database)
+    rows: list[Any] = []
     try:
         async with connection.transaction():
             for statement in statements:

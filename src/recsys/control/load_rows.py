@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import io
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import msgspec
@@ -115,15 +114,20 @@ def _records(spool: BinaryIO) -> Iterator[tuple[int, dict[str, Json]]]:
     Raises:
         InvalidRequest: text that is not UTF-8 or not CSV.
     """
-    text = io.TextIOWrapper(spool, encoding="utf-8-sig", newline="")
-    reader = csv.DictReader(text, strict=True)
+    reader = csv.DictReader(_decoded(spool), strict=True)
     try:
         for record in reader:
             yield reader.line_num, _to_json(record)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidRequest(faults=[Fault("", f"Not CSV in UTF-8: {error}.", line=reader.line_num + 1)]) from None
-    finally:
-        text.detach()
+    except csv.Error as error:
+        raise InvalidRequest(faults=[Fault("", f"Not CSV: {error}.", line=reader.line_num)]) from None
+
+
+def _decoded(spool: BinaryIO) -> Iterator[str]:
+    for number, line in enumerate(spool, 1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise InvalidRequest(faults=[Fault("", f"Not UTF-8: {error.reason}.", line=number)]) from None
 
 
 def _to_json(record: dict[str | None, Any]) -> dict[str, Json]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from recsys.domain.errors import Fault
+from recsys.domain.errors import Fault, InvalidRequest
 from recsys.domain.names import ItemId, Segment, ShortText, Surface, Tag
 from recsys.domain.validation import convert, faults
 
@@ -79,6 +79,8 @@ def read_rules(value: Json) -> list[Rule]:
     Raises:
         InvalidRequest: for a document that :func:`rules_faults` finds fault with.
     """
+    if found := list(rules_faults(value)):
+        raise InvalidRequest(faults=found)
     return convert([_without_aliases(rule) for _, rule in _entries(value)], list[Rule])
 
 

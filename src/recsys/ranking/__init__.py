@@ -1,0 +1,1 @@
+"""Pure computation: signal arrays in, ranked items out. numpy only; no clock, environment, I/O, log or chance."""

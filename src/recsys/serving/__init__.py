@@ -1,0 +1,1 @@
+"""Snapshots: what a replica keeps in memory for a tenant, how it stays current, and answering from it."""

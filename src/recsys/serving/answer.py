@@ -1,0 +1,175 @@
+"""From a snapshot and a request to an answer: pure functions, without clock or I/O.
+
+``timings_ms`` of the answers is empty: whoever has a clock fills it in.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from recsys.domain.config import Limits, SurfaceSettings, resolve
+from recsys.domain.errors import ExplainTooLarge, Fault, InvalidRequest
+from recsys.domain.recommend import (
+    AnswerMeta,
+    Notice,
+    RecommendRequest,
+    RecommendResponse,
+    SimilarRequest,
+    ValidateResponse,
+)
+from recsys.ranking.pipeline import ALGO_VERSION, Ranking, rank
+from recsys.ranking.scores import choose_weights
+from recsys.ranking.similar import similar as rank_similar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from recsys.serving.snapshot import Snapshot
+
+MAX_EXPLAINED = 50
+
+AnyRequest = TypeVar("AnyRequest", bound=RecommendRequest | SimilarRequest)
+
+
+def recommend(
+    snapshot: Snapshot, request: RecommendRequest, *, request_id: str, now: datetime, stale: bool
+) -> RecommendResponse:
+    """Answer ``/v1/recommend``. ``now``: the server's time, for requests that bring none of their own.
+
+    Raises:
+        InvalidRequest: more exclude_ids than the tenant's limits allow.
+        ExplainTooLarge: explain=full for more than 50 items.
+    """
+    request, notices = _within(request, _settings(snapshot, request.surface).limits)
+    surface = snapshot.surfaces.get(request.surface)
+    ranking = rank(surface, request, request.context.now or now) if surface else _no_data(request.surface)
+    return _response(snapshot, request, ranking, [*notices, *_stale_notices(stale=stale)], request_id)
+
+
+def similar(
+    snapshot: Snapshot, request: SimilarRequest, *, request_id: str, now: datetime, stale: bool
+) -> RecommendResponse:
+    """Answer ``/v1/similar``; raises as :func:`recommend` does."""
+    request, notices = _within(request, _settings(snapshot, request.surface).limits)
+    surface = snapshot.surfaces.get(request.surface)
+    ranking = rank_similar(surface, request, now) if surface else _no_data(request.surface)
+    return _response(snapshot, request, ranking, [*notices, *_stale_notices(stale=stale)], request_id)
+
+
+def validate(
+    snapshot: Snapshot, request: RecommendRequest, *, request_id: str, now: datetime, stale: bool
+) -> ValidateResponse:
+    """Answer ``/v1/recommend/validate``: the request as it would be understood, without ranking; raises alike."""
+    settings = _settings(snapshot, request.surface)
+    request, notices = _within(request, settings.limits)
+    algorithm = request.algorithm or settings.algorithm
+    understood = msgspec.structs.replace(
+        request,
+        algorithm=algorithm,
+        weights=choose_weights(algorithm, request.weights, settings.weights),
+        context=msgspec.structs.replace(request.context, now=request.context.now or now),
+    )
+    warnings = [*notices, *_defaults(request, understood), *_surface_notices(snapshot, request.surface)]
+    return ValidateResponse(
+        normalized_request=_spelt_out(understood),
+        warnings=[*warnings, *_stale_notices(stale=stale)],
+        meta=_meta(snapshot, request, {}, request_id),
+    )
+
+
+def _settings(snapshot: Snapshot, surface: str) -> SurfaceSettings:
+    state = snapshot.surfaces.get(surface)
+    return state.settings if state else resolve(snapshot.documents.config, surface)
+
+
+def _within(request: AnyRequest, limits: Limits) -> tuple[AnyRequest, list[Notice]]:
+    """The request within the tenant's limits.
+
+    k is lowered, and the answer says so: a limit that is set in an emergency must not turn working clients away.
+    Exclusions are refused rather than dropped.
+    """
+    if isinstance(request, RecommendRequest) and len(request.candidates.exclude_ids) > limits.max_exclude_ids:
+        got = len(request.candidates.exclude_ids)
+        detail = f"At most {limits.max_exclude_ids} entries (limits.max_exclude_ids of the config), got {got}."
+        raise InvalidRequest(faults=[Fault("/candidates/exclude_ids", detail)])
+    notices = []
+    if request.k > limits.max_k:
+        notices = [Notice("DEFAULT_APPLIED", f"k is {limits.max_k}, lowered by limits.max_k of the config.")]
+        request = msgspec.structs.replace(request, k=limits.max_k)
+    if request.options.explain == "full" and request.k > MAX_EXPLAINED:
+        raise ExplainTooLarge
+    return request, notices
+
+
+def _no_data(surface: str) -> Ranking:
+    notice = Notice("SIGNAL_UNAVAILABLE", f"The surface {surface!r} has no data.")
+    return Ranking([], {"candidates": 0, "returned": 0}, [notice])
+
+
+def _response(
+    snapshot: Snapshot,
+    request: RecommendRequest | SimilarRequest,
+    ranking: Ranking,
+    notices: list[Notice],
+    request_id: str,
+) -> RecommendResponse:
+    return RecommendResponse(
+        items=ranking.items,
+        meta=_meta(snapshot, request, ranking.counts, request_id),
+        warnings=[*ranking.warnings, *notices],
+        trace=ranking.trace,
+        explain_item=ranking.explain_item,
+    )
+
+
+def _meta(
+    snapshot: Snapshot, request: RecommendRequest | SimilarRequest, counts: dict[str, int], request_id: str
+) -> AnswerMeta:
+    pointers = snapshot.documents.pointers
+    return AnswerMeta(
+        tenant_id=snapshot.tenant_id,
+        surface=request.surface,
+        segment=request.segment,
+        algo_version=ALGO_VERSION,
+        config_version=pointers.config,
+        rules_version=pointers.rules,
+        manifest_version=pointers.manifests.get(request.surface),
+        revision=snapshot.revision,
+        data_revision=snapshot.data_revision,
+        request_id=request_id,
+        counts=counts,
+        timings_ms={},
+    )
+
+
+def _surface_notices(snapshot: Snapshot, surface: str) -> list[Notice]:
+    return [] if surface in snapshot.surfaces else _no_data(surface).warnings
+
+
+def _stale_notices(*, stale: bool) -> list[Notice]:
+    detail = "The control plane cannot be reached; this is the last state known."
+    return [Notice("STALE_CONTROL_PLANE", detail)] if stale else []
+
+
+def _defaults(request: RecommendRequest, understood: RecommendRequest) -> Iterator[Notice]:
+    for name in ("segment", "k"):
+        if getattr(request, name) == getattr(RecommendRequest(surface=request.surface), name):
+            yield Notice("DEFAULT_APPLIED", f"{name} is {getattr(request, name)}.")
+    if request.context.now is None:
+        yield Notice("DEFAULT_APPLIED", "context.now is the server's time.")
+    if request.algorithm is None:
+        yield Notice("DEFAULT_APPLIED", f"algorithm is {understood.algorithm}.")
+    if request.weights is None and understood.weights is not None:
+        w = understood.weights
+        yield Notice("DEFAULT_APPLIED", f"weights are pop {w.pop:g}, cooc {w.cooc:g}, emb {w.emb:g}.")
+
+
+def _spelt_out(value: Any) -> Any:
+    """A Struct as JSON values with the fields that have their default value too, those that are null left out."""
+    if isinstance(value, msgspec.Struct):
+        fields = ((name, getattr(value, name)) for name in value.__struct_fields__)
+        return {name: _spelt_out(each) for name, each in fields if each is not None}
+    return msgspec.to_builtins(value)

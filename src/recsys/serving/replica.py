@@ -1,0 +1,191 @@
+"""The replica: every tenant's snapshot in memory, kept current by a poll, answering on when the database is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from recsys.domain.errors import NotReady, TenantNotFound
+from recsys.serving.directory import Directory
+from recsys.serving.health import Health
+from recsys.serving.keeper import Keeper
+from recsys.serving.snapshot import Snapshot, SnapshotCatalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from recsys.domain.api_key import ApiKey
+    from recsys.domain.ports import Clock, ServingStore, TenantHead
+    from recsys.serving.health import ReplicaObserver
+
+_log = logging.getLogger(__name__)
+_POLL_TIMEOUT_SECONDS = 10.0
+_MISSED_POLLS = 3
+_STALE_SECONDS = 3.0
+_CONFIRMED = 2
+
+
+class Replica:
+    """Serves from memory. ``directory`` and the snapshots are immutable and swapped, so reading them needs no lock.
+
+    Keys are read with every poll: platform keys belong to no tenant, so no revision tells of them.
+    """
+
+    def __init__(self, store: ServingStore, clock: Clock, observer: ReplicaObserver, *, poll_ms: float) -> None:
+        self.directory = Directory()
+        self.synced = False
+        self._store = store
+        self._clock = clock
+        self._observer = observer
+        self._poll_seconds = poll_ms / 1_000
+        self._keepers: dict[str, Keeper] = {}
+        self._missing: dict[str, int] = {}
+        self._failed = False
+        self._polled_at: float | None = None
+        self._loop: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._next_poll: asyncio.Future[None] | None = None
+
+    @property
+    def stale(self) -> bool:
+        """Whether the last poll failed, or is longer ago than three polls should take."""
+        age = self._poll_age()
+        return self._failed or (age is not None and age > max(_STALE_SECONDS, _MISSED_POLLS * self._poll_seconds))
+
+    def snapshot(self, tenant_id: str) -> Snapshot | None:
+        """What is served for a tenant; None before its first snapshot."""
+        keeper = self._keepers.get(tenant_id)
+        return keeper.snapshot if keeper else None
+
+    def catalogue(self, tenant_id: str) -> SnapshotCatalogue | None:
+        """A tenant's items, for lint; None before its first snapshot."""
+        snapshot = self.snapshot(tenant_id)
+        return SnapshotCatalogue(snapshot.parts) if snapshot else None
+
+    async def start(self) -> None:
+        """Sync once and keep synced. Without the database: start all the same, not ready, and keep trying."""
+        self._next_poll = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.create_task(self._poll_forever(), name="replica")
+        await self.catch_up()
+
+    async def stop(self) -> None:
+        """Stop polling and reading."""
+        jobs = self._jobs(loads=True)
+        for job in jobs:
+            job.cancel()
+        if self._loop is not None:
+            self._loop.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._loop
+            self._loop = None
+        if self._next_poll is not None and not self._next_poll.done():
+            self._next_poll.set_result(None)  # nobody waits for a poll that will not come
+        await asyncio.gather(*jobs, return_exceptions=True)
+
+    async def catch_up(self, *, loads: bool = True) -> None:
+        """Return when a poll that began after this call is done, and what it found newer is served.
+
+        Calls at the same time share a poll. ``loads=False`` does not wait for signals, which take longer.
+        """
+        if self._loop is None or self._next_poll is None:
+            await self._poll()
+        else:
+            self._wake.set()
+            await asyncio.shield(self._next_poll)
+        if jobs := self._jobs(loads=loads):
+            await asyncio.wait(jobs)
+        self._note_synced()
+
+    async def invalidate(self, tenant_id: str, targets: Sequence[str], surface: str | None) -> dict[str, int]:
+        """Read what is named again and serve it; what cannot be read again is kept.
+
+        Returns:
+            How many documents of each target were read again. Popularity has no cache beside the loaded rows, which
+            follow the data revision, so its count is 0.
+
+        Raises:
+            TenantNotFound: no such tenant.
+            NotReady: the database cannot be reached.
+        """
+        keeper = self._keepers.get(tenant_id)
+        if keeper is None:
+            raise TenantNotFound
+        counts = dict.fromkeys(targets, 0)
+        if counts.keys() & {"config", "rules"}:
+            await keeper.load_documents()
+            pointers = keeper.snapshot.documents.pointers if keeper.snapshot else None
+            held = {"config": pointers and pointers.config, "rules": pointers and pointers.rules}
+            counts.update({target: int(held[target] is not None) for target in held if target in counts})
+        return counts
+
+    def health(self) -> Health:
+        """Whether this replica is ready and current, and what it serves."""
+        tenants = {tenant_id: keeper.health() for tenant_id, keeper in self._keepers.items()}
+        return Health(ready=self.synced, stale=self.stale, poll_age_seconds=self._poll_age(), tenants=tenants)
+
+    async def _poll_forever(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            this_poll, self._next_poll = self._next_poll, loop.create_future()
+            self._wake.clear()
+            try:
+                await self._poll()
+            finally:
+                if this_poll is not None and not this_poll.done():
+                    this_poll.set_result(None)
+            self._note_synced()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._poll_seconds)
+
+    async def _poll(self) -> None:
+        """Read the revisions and keys and start to read what is newer; never raises but for cancellation."""
+        began = monotonic()
+        try:
+            async with asyncio.timeout(_POLL_TIMEOUT_SECONDS):
+                heads = await self._store.heads()
+                keys = await self._store.keys()
+            self._take_note(heads, keys)
+            self._failed, self._polled_at = False, began
+            self._observer.polled()
+        except (NotReady, TimeoutError) as error:
+            if not self._failed:
+                _log.warning("the database cannot be reached, serving goes on with what is in memory: %s", error)
+            self._failed = True
+        except Exception:  # noqa: BLE001 - logged with its traceback, and the loop goes on
+            _log.exception("the poll failed, serving goes on with what is in memory")
+            self._failed = True
+
+    def _take_note(self, heads: Sequence[TenantHead], keys: Sequence[ApiKey]) -> None:
+        found = {head.tenant.id: head for head in heads}
+        for tenant_id in self._keepers.keys() - found.keys():
+            self._miss(tenant_id)
+        for tenant_id, head in found.items():
+            self._missing.pop(tenant_id, None)
+            keeper = self._keepers.get(tenant_id)
+            if keeper is None:
+                keeper = self._keepers[tenant_id] = Keeper(head, self._store, self._clock, self._observer)
+            keeper.observe(head)
+        kept = [self._keepers[tenant_id].head.tenant for tenant_id in self._missing]
+        self.directory = Directory.of([*kept, *(head.tenant for head in heads)], keys)
+
+    def _miss(self, tenant_id: str) -> None:
+        """Tenants are never deleted, so one that is missing twice means that the database was restored."""
+        self._missing[tenant_id] = self._missing.get(tenant_id, 0) + 1
+        if self._missing[tenant_id] >= _CONFIRMED:
+            _log.error("the database was restored: tenant %s is gone", tenant_id)
+            self._observer.restored(tenant_id)
+            self._keepers.pop(tenant_id).stop()
+            del self._missing[tenant_id]
+
+    def _note_synced(self) -> None:
+        if not self.synced and self._polled_at is not None and not self._jobs(loads=True):
+            self.synced = not any(keeper.unreachable for keeper in self._keepers.values())
+
+    def _jobs(self, *, loads: bool) -> list[asyncio.Task[None]]:
+        return [job for keeper in self._keepers.values() for job in keeper.jobs(loads=loads)]
+
+    def _poll_age(self) -> float | None:
+        return None if self._polled_at is None else monotonic() - self._polled_at

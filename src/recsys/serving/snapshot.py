@@ -1,0 +1,167 @@
+"""The immutable snapshot of a tenant: a document part and, per surface, a signal part, composed without any I/O."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from recsys.domain import canonical
+from recsys.domain.config import Config, read_config, resolve
+from recsys.domain.document import CONFIG, MANIFEST, RULES, DocumentRef
+from recsys.domain.errors import InvalidRequest
+from recsys.domain.manifest import read_manifest
+from recsys.domain.recommend import DEFAULT_SEGMENT
+from recsys.domain.rules import Rule, read_rules
+from recsys.ranking.popularity import PopularityRanking, rank_popularity
+from recsys.ranking.signals import SurfaceSignals, build_signals
+from recsys.ranking.state import SurfaceState, compose_surface
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from recsys.domain.catalogue import SurfaceRows
+    from recsys.domain.history import Pointers
+    from recsys.domain.ports import TenantDocuments
+    from recsys.domain.tenant import Tenant
+
+_HALF_LIVES_KEPT = 4
+
+
+class UnreadableDocument(Exception):
+    """A stored document that this code cannot read, so the tenant keeps its last good snapshot."""
+
+    def __init__(self, ref: DocumentRef, reason: str) -> None:
+        self.ref = ref
+        super().__init__(f"{ref}: {reason}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DocumentPart:
+    """Config and rules in typed form, all as of ``revision``, and the versions they came from."""
+
+    revision: int
+    pointers: Pointers
+    config: Config
+    rules: tuple[Rule, ...]
+
+
+def read_documents(documents: TenantDocuments) -> DocumentPart:
+    """Read every current document of a tenant; all of them or none.
+
+    Raises:
+        UnreadableDocument: naming the first that cannot be read.
+    """
+    config, rules = Config(), tuple[Rule, ...]()
+    for ref, text in sorted(documents.texts.items()):
+        try:
+            value = canonical.parse(text.encode())
+            if ref.kind is CONFIG:
+                config = read_config(value)
+            elif ref.kind is RULES:
+                rules = tuple(read_rules(value))
+            elif ref.kind is MANIFEST:
+                read_manifest(value)
+        except InvalidRequest as error:
+            raise UnreadableDocument(ref, error.detail) from error
+        except Exception as error:
+            # Whatever today's code stumbles over, the tenant keeps what was good.
+            raise UnreadableDocument(ref, repr(error)) from error
+    return DocumentPart(documents.revision, documents.pointers, config, rules)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SignalPart:
+    """The signals of one surface. Remembers the popularity order per half-life, so that a change back is immediate."""
+
+    signals: SurfaceSignals
+    _rankings: OrderedDict[float | None, PopularityRanking] = field(default_factory=OrderedDict)
+
+    @property
+    def data_revision(self) -> int:
+        """The data revision that these signals belong to."""
+        return self.signals.data_revision
+
+    def popularity(self, half_life_days: float | None) -> PopularityRanking:
+        """The popularity order for a half-life."""
+        found = self._rankings.get(half_life_days)
+        if found is None:
+            found = self._rankings[half_life_days] = rank_popularity(self.signals, half_life_days)
+            if len(self._rankings) > _HALF_LIVES_KEPT:
+                self._rankings.popitem(last=False)
+        return found
+
+
+def build_part(rows: SurfaceRows) -> SignalPart:
+    """Turn a surface's rows into signals; seconds of work for a large surface, so not for the event loop."""
+    return SignalPart(build_signals(rows))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """All that is needed to answer for a tenant, of one revision and one data revision."""
+
+    tenant_id: str
+    external_id: str
+    data_revision: int
+    documents: DocumentPart
+    parts: Mapping[str, SignalPart]
+    surfaces: Mapping[str, SurfaceState]
+
+    @property
+    def revision(self) -> int:
+        """The tenant's revision that the documents belong to."""
+        return self.documents.revision
+
+
+def compose(
+    tenant: Tenant,
+    documents: DocumentPart,
+    parts: Mapping[str, SignalPart],
+    previous: Snapshot | None,
+    *,
+    data_revision: int,
+    now: datetime,
+) -> Snapshot:
+    """Put a snapshot together; what neither its documents nor its signals changed is taken over from ``previous``.
+
+    ``now`` only decides which rules are laid over each other ahead of the first request.
+    """
+    surfaces = {}
+    for name, part in parts.items():
+        kept = previous is not None and previous.documents is documents and previous.parts.get(name) is part
+        surfaces[name] = previous.surfaces[name] if previous and kept else _surface(name, documents, part, now)
+    return Snapshot(tenant.id, tenant.external_id, data_revision, documents, dict(parts), surfaces)
+
+
+def _surface(name: str, documents: DocumentPart, part: SignalPart, now: datetime) -> SurfaceState:
+    settings = resolve(documents.config, name)
+    popularity = part.popularity(settings.popularity.half_life_days)
+    state = compose_surface(part.signals, popularity, settings, documents.rules)
+    state.rules.active(DEFAULT_SEGMENT, now)
+    return state
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SnapshotCatalogue:
+    """What lint may ask about a tenant's items (:class:`recsys.domain.catalogue.Catalogue`, and its surfaces)."""
+
+    parts: Mapping[str, SignalPart]
+
+    def has_surface(self, surface: str) -> bool:
+        """Whether the surface has data."""
+        return surface in self.parts
+
+    def has_item(self, surface: str | None, item_id: str) -> bool:
+        return any(item_id in signals.index for signals in self._of(surface))
+
+    def count_tagged(self, surface: str | None, tag: str) -> int:
+        return sum(
+            signals.tag_items.length(signals.tag_index[tag])
+            for signals in self._of(surface)
+            if tag in signals.tag_index
+        )
+
+    def _of(self, surface: str | None) -> list[SurfaceSignals]:
+        return [part.signals for name, part in self.parts.items() if surface in (None, name)]

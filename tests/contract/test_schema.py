@@ -1,0 +1,37 @@
+"""The migrations replayed give the schema that the code uses."""
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+
+from recsys.domain.errors import NotReady
+from recsys.storage.engine import Database, open_database
+from recsys.storage.migrate import check_current, status, upgrade
+from recsys.storage.schema import metadata
+
+
+async def test_the_migrations_replayed_are_the_schema(database: Database) -> None:
+    def difference(connection: Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata))
+
+    async with database.read() as connection:
+        assert await connection.run_sync(difference) == []
+
+
+async def test_upgrading_again_changes_nothing(database: Database) -> None:
+    before = await status(database)
+
+    assert await upgrade(database) == before
+    assert all(step.applied for step in before)
+    await check_current(database)
+
+
+async def test_a_database_without_schema_names_the_command_that_makes_one(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path / 'empty.db'}")
+
+    with pytest.raises(NotReady, match="recsys migrate up"):
+        await check_current(database)
+    await database.close()

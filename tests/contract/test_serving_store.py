@@ -1,0 +1,223 @@
+"""What replicas read: heads, keys, documents, rows; the same on both databases."""
+
+import io
+import json
+from datetime import UTC, date, datetime
+
+import pytest
+
+from recsys.control.invalidate import invalidate
+from recsys.control.load_rows import LoadFormat, LoadOutcome, load_rows
+from recsys.control.manage_keys import create_key, list_keys, revoke_key
+from recsys.control.manage_tenants import create_tenant, update_tenant
+from recsys.control.read_audit import read_audit
+from recsys.domain.access import Actor, Role
+from recsys.domain.api_key import hash_key
+from recsys.domain.catalogue import Dataset, LoadMode
+from recsys.domain.errors import InvalidRequest, NotFound, TenantNotFound, Unprocessable
+from recsys.domain.ports import TenantHead
+from recsys.domain.tenant import Tenant, TenantSettings
+from recsys.storage.control_store import SqlControlStore
+from recsys.storage.serving_store import SqlServingStore
+from tests.support.clock import FakeClock
+from tests.support.documents import CONFIG, HOME, config, manifest, put, version_of
+
+POPULARITY = [
+    {"item_id": "b", "day": "2026-01-02", "score": 0.1},
+    {"item_id": "B", "day": "2026-01-01", "score": 2},
+    {"item_id": "é", "day": "2026-01-01", "score": 1e-300},
+]
+
+
+async def load(
+    store: SqlControlStore,
+    actor: Actor,
+    tenant: Tenant,
+    dataset: Dataset,
+    rows: list[dict[str, object]] | bytes,
+    *,
+    mode: LoadMode = "upsert",
+    format_: LoadFormat = "ndjson",
+) -> LoadOutcome:
+    data = rows if isinstance(rows, bytes) else "\n".join(json.dumps(row) for row in rows).encode()
+    return await load_rows(store, actor, tenant.id, "home", dataset, mode, io.BytesIO(data), format_)
+
+
+async def head_of(serving_store: SqlServingStore, tenant: Tenant) -> TenantHead:
+    return next(head for head in await serving_store.heads() if head.tenant.id == tenant.id)
+
+
+async def test_rows_come_back_as_they_were_loaded(
+    store: SqlControlStore, serving_store: SqlServingStore, actor: Actor, tenant: Tenant
+) -> None:
+    items: list[dict[str, object]] = [
+        {"item_id": "b", "title": "Bé", "tags": ["x"], "brand": "acme", "category": "c", "price": 0.1},
+        {"item_id": "B", "created_at": "2026-01-01T01:00:00+01:00", "attributes": {"a": [1, None]}},
+    ]
+    covisits: list[dict[str, object]] = [{"item_id": "b", "neighbor_id": "B", "day": "2026-01-01", "score": 3.5}]
+    await load(store, actor, tenant, "items", items)
+    await load(store, actor, tenant, "popularity", POPULARITY)
+    outcome = await load(store, actor, tenant, "cooc", covisits)
+
+    rows = await serving_store.surface_rows(tenant.id, "home")
+
+    assert (outcome.rows, outcome.data_revision, rows.data_revision) == (1, 3, 3)
+    found = {item.item_id: item for item in rows.items}
+    assert found["b"].all_tags() == ["brand:acme", "category:c", "x"]
+    assert (found["b"].price, found["b"].title) == (0.1, "Bé")
+    assert found["B"].created_at == datetime(2026, 1, 1, tzinfo=UTC)
+    assert found["B"].attributes == {"a": [1, None]}
+    assert set(rows.popularity) == {
+        ("b", date(2026, 1, 2), 0.1),
+        ("B", date(2026, 1, 1), 2.0),
+        ("é", date(2026, 1, 1), 1e-300),
+    }
+    assert set(rows.covisits) == {("b", "B", date(2026, 1, 1), 3.5)}
+    assert (await head_of(serving_store, tenant)).surfaces == {"home": 3}
+
+
+async def test_upsert_keeps_what_it_does_not_name_and_replace_does_not(
+    store: SqlControlStore, serving_store: SqlServingStore, actor: Actor, tenant: Tenant
+) -> None:
+    await load(store, actor, tenant, "popularity", POPULARITY)
+    update: list[dict[str, object]] = [{"item_id": "b", "day": "2026-01-02", "score": 9}]
+
+    await load(store, actor, tenant, "popularity", update)
+    assert len((await serving_store.surface_rows(tenant.id, "home")).popularity) == 3
+    await load(store, actor, tenant, "popularity", update, mode="replace")
+
+    assert (await serving_store.surface_rows(tenant.id, "home")).popularity == [("b", date(2026, 1, 2), 9.0)]
+
+
+async def test_a_file_with_faults_names_each_line_and_writes_nothing(
+    store: SqlControlStore, serving_store: SqlServingStore, actor: Actor, tenant: Tenant
+) -> None:
+    lines = [
+        b'{"item_id": "a", "day": "2026-01-01", "score": 1}',
+        b"",
+        b'{"item_id": "a", "day": "2026-01-01", "score": 2}',
+        b'{"item_id": "b", "day": "yesterday", "score": 1}',
+        b'{"item_id": "c", "day": "2026-01-01", "scor": 1}',
+        b'{"item_id": "d", "day": "2026-01-01", "score": -1}',
+        b'{"item_id": "e", "item_id": "f", "day": "2026-01-01", "score": 1}',
+        b'{"item_id": "\\ud800", "day": "2026-01-01", "score": 1}',
+        b"{",
+        b"\xff",
+    ]
+
+    with pytest.raises(InvalidRequest) as caught:
+        await load(store, actor, tenant, "popularity", b"\n".join(lines))
+
+    assert {fault.line for fault in caught.value.faults} == {3, 4, 5, 6, 7, 8, 9, 10}
+    assert next(fault for fault in caught.value.faults if fault.line == 5).did_you_mean == "score"
+    assert (await head_of(serving_store, tenant)).tenant.data_revision == 0
+    assert (await serving_store.surface_rows(tenant.id, "home")).popularity == []
+
+
+async def test_csv_is_understood_too(
+    store: SqlControlStore, serving_store: SqlServingStore, actor: Actor, tenant: Tenant
+) -> None:
+    text = 'item_id,title,tags,price,attributes\na,"A, quoted",x|y,1.5,"{""k"": 1}"\nb,,,,\n'
+
+    await load(store, actor, tenant, "items", text.encode(), format_="csv")
+
+    rows = await serving_store.surface_rows(tenant.id, "home")
+    (a, b) = sorted(rows.items, key=lambda item: item.item_id)
+    assert (a.title, a.tags, a.price, a.attributes) == ("A, quoted", ["x", "y"], 1.5, {"k": 1})
+    assert (b.title, b.tags, b.price, b.attributes) == (None, [], None, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"item_id,prise\na,1\n",
+        b"item_id,price\na,cheap\n",
+        b"item_id,price\na,1,2\n",
+        b"item_id\n\xff\n",
+        b"title\nx\n",
+    ],
+)
+async def test_wrong_csv_names_the_line(store: SqlControlStore, actor: Actor, tenant: Tenant, text: bytes) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await load(store, actor, tenant, "items", text, format_="csv")
+
+    assert caught.value.faults[0].line == 2
+
+
+async def test_the_documents_of_a_moment(
+    store: SqlControlStore, serving_store: SqlServingStore, actor: Actor, tenant: Tenant
+) -> None:
+    assert (await serving_store.documents(tenant.id)).texts == {}
+    one = version_of(await put(store, actor, tenant, config(1)))
+    two = version_of(await put(store, actor, tenant, manifest("a"), ref=HOME))
+
+    documents = await serving_store.documents(tenant.id)
+
+    assert documents.revision == 2
+    assert documents.texts[CONFIG] == '{"weights":{"pop":1}}'
+    assert set(documents.texts) == {CONFIG, HOME}
+    assert (documents.pointers.config, documents.pointers.manifests) == (one, {"home": two})
+    with pytest.raises(TenantNotFound):
+        await serving_store.documents("00000000-0000-0000-0000-000000000000")
+
+
+async def test_keys_come_and_go(
+    store: SqlControlStore, serving_store: SqlServingStore, clock: FakeClock, actor: Actor, tenant: Tenant
+) -> None:
+    key, secret = await create_key(store, clock, actor, tenant.id, "shop", Role.SERVING)
+    platform, _ = await create_key(store, clock, actor, None, "ops", Role.PLATFORM)
+    assert key.key_hash == hash_key(secret)
+    assert {each.id for each in await serving_store.keys()} == {key.id, platform.id}
+    assert (await head_of(serving_store, tenant)).tenant.data_revision == 1
+
+    await revoke_key(store, clock, actor, tenant.id, key.id)
+    await revoke_key(store, clock, actor, None, platform.id)
+
+    assert await serving_store.keys() == []
+    assert (await list_keys(store, tenant.id))[0].revoked_at is not None
+    assert (await head_of(serving_store, tenant)).tenant.data_revision == 2
+    with pytest.raises(NotFound):
+        await revoke_key(store, clock, actor, tenant.id, platform.id)
+    for entry in await read_audit(store, tenant.id, 10, None):
+        assert secret not in repr(entry)
+
+
+async def test_platform_keys_and_tenant_keys_have_their_own_roles(
+    store: SqlControlStore, clock: FakeClock, actor: Actor, tenant: Tenant
+) -> None:
+    with pytest.raises(Unprocessable):
+        await create_key(store, clock, actor, tenant.id, "x", Role.PLATFORM)
+    with pytest.raises(Unprocessable):
+        await create_key(store, clock, actor, None, "x", Role.ADMIN)
+
+
+async def test_tenants_are_listed_by_code_point_and_found_by_either_name(
+    store: SqlControlStore, clock: FakeClock, actor: Actor, tenant: Tenant
+) -> None:
+    for name in ("Zoo", "apple", "Demo"):
+        await create_tenant(store, clock, actor, name)
+    async with store.reading() as reader:
+        assert [each.external_id for each in await reader.tenants(10, None)] == ["Demo", "Zoo", "apple", "demo"]
+        assert [each.external_id for each in await reader.tenants(2, "Demo")] == ["Zoo", "apple"]
+        assert (await reader.tenant(tenant.id.upper())).external_id == "demo"
+        with pytest.raises(TenantNotFound):
+            await reader.tenant("nobody")
+    with pytest.raises(Unprocessable):
+        await create_tenant(store, clock, actor, "demo")
+    with pytest.raises(InvalidRequest):
+        await create_tenant(store, clock, actor, tenant.id)
+
+
+async def test_settings_and_invalidations_raise_what_replicas_watch(
+    store: SqlControlStore, serving_store: SqlServingStore, actor: Actor, tenant: Tenant
+) -> None:
+    await update_tenant(store, actor, tenant.id, TenantSettings(status="suspended"))
+    first = await invalidate(store, actor, tenant.id, ["config"], None)
+    second = await invalidate(store, actor, tenant.id, ["rules", "popularity"], "home")
+
+    head = await head_of(serving_store, tenant)
+
+    assert (head.tenant.status, head.tenant.data_revision, head.tenant.invalidations) == ("suspended", 1, 2)
+    assert second > first
+    actions = [entry.action for entry in await read_audit(store, tenant.id, 10, None)]
+    assert actions == ["cache.invalidate", "cache.invalidate", "tenant.update", "tenant.create"]

@@ -1,0 +1,27 @@
+"""What differs between two documents."""
+
+import pytest
+
+from recsys.domain.canonical import Json
+from recsys.domain.diff import differences
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({"a": 1}, {"a": 1}, []),
+        ({"a": 1}, {"a": 1.0}, []),
+        ({"a": 1}, {"a": True}, ["changed /a"]),
+        ({"a": 1}, {"b": 1}, ["removed /a", "added /b"]),
+        ({"a": {"b/c": 1}}, {"a": {"b/c": 2}}, ["changed /a/b~1c"]),
+        ([1, 2, 3], [0, 1, 2, 3], ["added /0"]),
+        ([1, 2, 3], [1, 3], ["removed /1"]),
+        ([1, 2, 3], [1, 2, 3, 4], ["added /3"]),
+        ([{"id": "a", "v": 1}, {"id": "b"}], [{"id": "a", "v": 2}, {"id": "b"}], ["changed /0/v"]),
+        ([1, 1], [1], ["removed /1"]),
+        ([], {}, ["changed "]),
+        (None, False, ["changed "]),
+    ],
+)
+def test_differences(before: Json, after: Json, expected: list[str]) -> None:
+    assert [f"{each.op} {each.pointer}" for each in differences(before, after)] == expected

@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from copy import copy
+
+import pytest
+
+from recsys.domain.api_key import hash_key
+from recsys.domain.errors import NotReady, TenantNotFound
+from recsys.serving.answer import recommend
+from recsys.serving.replica import Replica
+from recsys.serving.snapshot import Snapshot
+from tests.unit.ranking.surface import NOW, item, request, rows
+from tests.unit.serving.fake_store import FakeServingStore, FixedClock, Recorder
+
+BLOCK_A = '[{"action":"block","target_key":"a","target_type":"item"}]'
+UNREADABLE = '{"from_the_future":1}'
+
+
+@pytest.fixture
+def store() -> FakeServingStore:
+    made = FakeServingStore()
+    made.add_tenant("one")
+    made.add_tenant("two")
+    return made
+
+
+@pytest.fixture
+def seen() -> Recorder:
+    return Recorder()
+
+
+@asynccontextmanager
+async def running(store: FakeServingStore, seen: Recorder) -> AsyncIterator[Replica]:
+    replica = Replica(store, FixedClock(), seen, poll_ms=60_000)  # polls when told to
+    await replica.start()
+    try:
+        yield replica
+    finally:
+        await replica.stop()
+
+
+def served(replica: Replica, tenant: str) -> Snapshot:
+    found = replica.snapshot(tenant)
+    assert found is not None
+    return found
+
+
+def is_synced(replica: Replica) -> bool:
+    """Asked through a function, since mypy takes an attribute once seen False for False for good."""
+    return replica.synced
+
+
+def answer(replica: Replica, tenant: str = "id-one") -> list[str]:
+    found = recommend(served(replica, tenant), request(), request_id="r", now=NOW, stale=replica.stale)
+    return [each.item_id for each in found.items]
+
+
+async def test_serves_everything_after_start(store: FakeServingStore, seen: Recorder) -> None:
+    async with running(store, seen) as replica:
+        assert is_synced(replica)
+        assert answer(replica) == ["a", "b"]
+        assert replica.directory.tenant("one") is replica.directory.tenant("id-one") is not None
+        health = replica.health()
+        assert (health.ready, health.stale) == (True, False)
+        assert health.tenants["id-one"].data_revision == 1
+
+
+async def test_catching_up_serves_documents_and_data(store: FakeServingStore, seen: Recorder) -> None:
+    async with running(store, seen) as replica:
+        store.put("id-one", "rules", BLOCK_A)
+        store.load("id-two", rows([item("z")]))
+        await replica.catch_up()
+        assert answer(replica) == ["b"]
+        assert answer(replica, "id-two") == ["z"]
+        assert served(replica, "id-two").data_revision == 2
+
+
+async def test_a_data_revision_without_rows_is_followed(store: FakeServingStore, seen: Recorder) -> None:
+    async with running(store, seen) as replica:
+        store.change("id-one", data_revision=9)
+        await replica.catch_up()
+        assert served(replica, "id-one").data_revision == 9
+
+
+async def test_a_new_surface_appears_and_a_dropped_one_goes(store: FakeServingStore, seen: Recorder) -> None:
+    async with running(store, seen) as replica:
+        store.load("id-one", rows([item("z")], surface="pdp"))
+        await replica.catch_up()
+        assert set(served(replica, "id-one").surfaces) == {"home", "pdp"}
+        del store.rows["id-one", "pdp"]
+        await replica.catch_up()
+        assert set(served(replica, "id-one").surfaces) == {"home"}
+
+
+async def test_concurrent_catch_ups_share_a_poll(store: FakeServingStore, seen: Recorder) -> None:
+    async with running(store, seen) as replica:
+        store.put("id-one", "rules", BLOCK_A)
+        before = store.reads
+        await asyncio.gather(*(replica.catch_up() for _ in range(20)))
+        assert store.reads == before + 1
+        assert answer(replica) == ["b"]
+
+
+async def test_a_slow_old_fill_never_overwrites_a_newer_one(store: FakeServingStore, seen: Recorder) -> None:
+    async with running(store, seen) as replica:
+        old = store.gates["documents"] = asyncio.Event()
+        slow = asyncio.create_task(replica.invalidate("id-one", ["rules"], None))
+        await asyncio.sleep(0)
+        store.put("id-one", "rules", BLOCK_A)
+        await replica.catch_up()
+        old.set()
+        await slow
+        assert answer(replica) == ["b"]
+        assert served(replica, "id-one").revision == 1
+
+
+async def test_slow_signals_hold_up_neither_documents_nor_other_tenants(
+    store: FakeServingStore, seen: Recorder
+) -> None:
+    async with running(store, seen) as replica:
+        gate = store.gates["surface_rows"] = asyncio.Event()
+        store.load("id-one", rows([item("a"), item("c")]))
+        store.put("id-one", "rules", BLOCK_A)
+        store.put("id-two", "rules", BLOCK_A)
+        await replica.catch_up(loads=False)
+        assert answer(replica) == ["b"]
+        assert answer(replica, "id-two") == ["b"]
+        assert served(replica, "id-one").data_revision == 1
+        gate.set()
+        await replica.catch_up()
+        assert answer(replica) == ["c"]
+        assert served(replica, "id-one").data_revision == 2
+
+
+async def test_goes_on_without_the_database(store: FakeServingStore, seen: Recorder) -> None:
+    async with running(store, seen) as replica:
+        store.gone = True
+        await replica.catch_up()
+        assert replica.stale
+        assert is_synced(replica)
+        assert answer(replica) == ["a", "b"]
+        with pytest.raises(NotReady):
+            await replica.invalidate("id-one", ["config"], None)
+        store.gone = False
+        await replica.catch_up()
+        assert not replica.stale
+
+
+async def test_starts_without_the_database_and_becomes_ready_later(store: FakeServingStore, seen: Recorder) -> None:
+    store.gone = True
+    async with running(store, seen) as replica:
+        assert not is_synced(replica)
+        store.gone = False
+        await replica.catch_up()
+        assert is_synced(replica)
+        assert answer(replica) == ["a", "b"]
+
+
+async def test_a_restored_database_is_adopted_when_seen_twice(store: FakeServingStore, seen: Recorder) -> None:
+    older = copy(store.tenants["id-one"])
+    store.put("id-one", "rules", BLOCK_A)
+    async with running(store, seen) as replica:
+        store.tenants["id-one"], store.texts["id-one"] = older, {}
+        await replica.catch_up()
+        assert answer(replica) == ["b"]
+        await replica.catch_up()
+        assert answer(replica) == ["a", "b"]
+        assert ("restored", "id-one") in seen.events
+        assert ("restored", "id-two") not in seen.events
+
+
+async def test_a_tenant_missing_twice_is_dropped(store: FakeServingStore, seen: Recorder) -> None:
+    async with running(store, seen) as replica:
+        del store.tenants["id-one"]
+        await replica.catch_up()
+        assert answer(replica) == ["a", "b"]
+        await replica.catch_up()
+        assert replica.snapshot("id-one") is None
+        assert replica.directory.tenant("one") is None
+
+
+async def test_an_unreadable_document_keeps_the_last_good_snapshot(store: FakeServingStore, seen: Recorder) -> None:
+    store.put("id-one", "rules", BLOCK_A)
+    async with running(store, seen) as replica:
+        store.put("id-one", "config", UNREADABLE)
+        store.put("id-two", "rules", BLOCK_A)
+        await replica.catch_up()
+        reads = store.reads
+        await replica.catch_up()
+        assert store.reads == reads, "a document that cannot be read is not read again and again"
+        assert answer(replica) == ["b"]
+        assert served(replica, "id-one").revision == 1
+        assert "from_the_future" in (replica.health().tenants["id-one"].incompatible or "")
+        assert answer(replica, "id-two") == ["b"]
+        store.put("id-one", "config", "{}")
+        await replica.catch_up()
+        assert served(replica, "id-one").revision == 3
+        assert replica.health().tenants["id-one"].incompatible is None
+        assert [e for e in seen.events if e[0] == "incompatible"] == [
+            ("incompatible", "id-one", 1),
+            ("incompatible", "id-one", 0),
+        ]
+
+
+async def test_a_tenant_that_was_never_readable_is_not_served_defaults(store: FakeServingStore, seen: Recorder) -> None:
+    store.put("id-one", "config", UNREADABLE)
+    async with running(store, seen) as replica:
+        assert is_synced(replica)
+        assert replica.snapshot("id-one") is None
+        assert answer(replica, "id-two") == ["a", "b"]
+
+
+async def test_new_and_revoked_platform_keys_are_seen_though_no_revision_rose(
+    store: FakeServingStore, seen: Recorder
+) -> None:
+    async with running(store, seen) as replica:
+        store.add_key("new")
+        await replica.catch_up()
+        assert replica.directory.key(hash_key("new")) is not None
+        store.keys_stored = []
+        await replica.catch_up()
+        assert replica.directory.key(hash_key("new")) is None
+
+
+async def test_invalidate_counts_what_was_read_again(store: FakeServingStore, seen: Recorder) -> None:
+    store.put("id-one", "config", "{}")
+    async with running(store, seen) as replica:
+        counts = await replica.invalidate("id-one", ["config", "rules", "popularity"], None)
+        assert counts == {"config": 1, "rules": 0, "popularity": 0}
+        with pytest.raises(TenantNotFound):
+            await replica.invalidate("id-none", ["config"], None)
+
+
+async def test_an_invalidation_elsewhere_is_followed_once(store: FakeServingStore, seen: Recorder) -> None:
+    async with running(store, seen) as replica:
+        reads = store.reads
+        store.change("id-one", invalidations=1)
+        await replica.catch_up()
+        await replica.catch_up()
+        assert store.reads == reads + 1
+
+
+async def test_unchanged_surfaces_are_taken_over(store: FakeServingStore, seen: Recorder) -> None:
+    async with running(store, seen) as replica:
+        before = served(replica, "id-one")
+        store.load("id-one", rows([item("z")], surface="pdp"))
+        await replica.catch_up()
+        assert served(replica, "id-one").surfaces["home"] is before.surfaces["home"]
+
+
+async def test_stopping_releases_those_who_wait(store: FakeServingStore, seen: Recorder) -> None:
+    async with running(store, seen) as replica:
+        gate = store.gates["documents"] = asyncio.Event()
+        store.put("id-one", "rules", BLOCK_A)
+        waiting = asyncio.create_task(replica.catch_up())
+        await asyncio.sleep(0.01)
+    await asyncio.wait_for(waiting, 1)
+    assert not gate.is_set()
+
+
+async def test_an_observer_that_fails_does_not_end_the_polling(store: FakeServingStore, seen: Recorder) -> None:
+    class Failing(Recorder):
+        def polled(self) -> None:
+            raise ValueError
+
+    async with running(store, Failing()) as replica:
+        store.put("id-one", "rules", BLOCK_A)
+        await replica.catch_up()
+        assert answer(replica) == ["b"]
+
+
+async def test_the_poll_finds_changes_by_itself(store: FakeServingStore, seen: Recorder) -> None:
+    replica = Replica(store, FixedClock(), seen, poll_ms=5)
+    await replica.start()
+    store.put("id-one", "rules", BLOCK_A)
+    for _ in range(200):
+        await asyncio.sleep(0.005)
+        if served(replica, "id-one").revision == 1:
+            break
+    await replica.stop()
+    assert answer(replica) == ["b"]
