@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from recsys.domain.errors import Fault, InvalidRequest
 from recsys.domain.names import EXTERNAL_ID_PATTERN, UUID_PATTERN
@@ -38,7 +39,7 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
 class TenantSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an admin may change about a tenant; None leaves a setting as it is."""
 
-    name: str | None = None
+    name: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
     status: TenantStatus | None = None
     frozen: bool | None = None
     require_if_match: bool | None = None

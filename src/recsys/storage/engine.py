@@ -76,7 +76,8 @@ def open_database(url: str) -> Database:
         parsed = make_url(url)
         driver = DRIVERS[parsed.get_backend_name()]
     except (exc.ArgumentError, KeyError):
-        detail = f"The database URL {url!r} is neither sqlite:///path nor postgresql://user@host/name."
+        # Not the URL itself: it may hold a password.
+        detail = f"A database URL begins with sqlite:/// or postgresql://, not with {url.partition(':')[0][:20]!r}."
         raise InvalidRequest(detail) from None
     parsed = parsed.set(drivername=driver)
     if driver == DRIVERS["sqlite"]:

@@ -1,0 +1,1 @@
+"""The only wiring: settings in, running objects out."""

@@ -1,0 +1,59 @@
+"""Where the objects meet: settings in, a service out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recsys.bootstrap.settings import Settings, from_process
+from recsys.service.app import build_app
+from recsys.service.authentication import Authenticator
+from recsys.service.metrics import Metrics
+from recsys.service.state import Limits, Service
+from recsys.serving.replica import Replica
+from recsys.storage.control_store import SqlControlStore
+from recsys.storage.engine import open_database
+from recsys.storage.serving_store import SqlServingStore
+
+if TYPE_CHECKING:
+    from recsys.domain.access import Principal
+    from recsys.service.switch import Switch
+
+
+class SystemClock:
+    """The computer's clock."""
+
+    def now(self) -> datetime:
+        """The time now."""
+        return datetime.now(UTC)
+
+
+def build_service(settings: Settings, fixed_principal: Principal | None = None) -> Service:
+    """Everything that answers requests, not yet started. Nothing is connected before it is used.
+
+    ``fixed_principal`` is who every request comes from, for the command line that works on the database directly.
+    """
+    settings.check()
+    clock = SystemClock()
+    database = open_database(settings.db)
+    metrics = Metrics(Path(settings.run_dir) if settings.run_dir else None)
+    replica = Replica(SqlServingStore(database), clock, metrics, poll_ms=settings.poll_ms)
+    return Service(
+        store=SqlControlStore(database, clock),
+        replica=replica,
+        clock=clock,
+        metrics=metrics,
+        authenticator=Authenticator(replica, dev_headers=settings.dev_auth, fixed=fixed_principal),
+        limits=Limits(
+            body_bytes=settings.max_body_bytes,
+            load_bytes=settings.max_load_bytes,
+            spool_bytes=settings.spool_bytes,
+        ),
+        close=database.close,
+    )
+
+
+def create_app() -> Switch:
+    """The application of a worker process, from its environment."""
+    return build_app(build_service(from_process()))

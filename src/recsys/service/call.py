@@ -1,0 +1,144 @@
+"""What handlers are given: the service, who is calling, the tenant of the path, the body, checked query parameters."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+
+import msgspec
+from litestar import Request
+from litestar.di import NamedDependency, Provide
+from litestar.params import PathParameter, QueryParameter, SkipValidation
+from msgspec import Meta
+
+from recsys.domain.access import Actor, Permission, Principal
+from recsys.domain.errors import Fault, InvalidRequest, TenantNotFound
+from recsys.domain.names import EXTERNAL_ID_PATTERN, SURFACE_PATTERN, UUID_PATTERN
+from recsys.domain.tenant import Tenant
+from recsys.domain.validation import decode
+from recsys.service.authentication import actor_of
+from recsys.service.content_type import require_json
+
+if TYPE_CHECKING:
+    from recsys.service.state import Service
+
+T = TypeVar("T")
+
+Given: TypeAlias = NamedDependency[SkipValidation[T]]
+"""An argument that a dependency of the application provides."""
+
+AnyRequest: TypeAlias = "Request[Any, Any, Any]"
+
+ZonedTime = Annotated[datetime, Meta(tz=True)]
+MAX_PAGE = 200
+Limit: TypeAlias = Annotated[int, QueryParameter(ge=1, description=f"Entries per page; at most {MAX_PAGE}.")]
+Number: TypeAlias = Annotated[int | None, QueryParameter(ge=0, le=2**53 - 1)]
+Time: TypeAlias = Annotated[str | None, QueryParameter(description="An RFC 3339 time, exclusive.")]
+SurfaceName: TypeAlias = Annotated[str, QueryParameter(name="surface", description="The surface.")]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to the admin API: the service, and who is asking."""
+
+    service: Service
+    principal: Principal
+    actor: Actor
+
+
+def dependencies(service: Service) -> dict[str, Provide]:
+    """What the application gives to handlers that ask for it by name."""
+
+    def provide_call(request: AnyRequest) -> Call:
+        headers = dict(request.scope["headers"])
+        principal = service.authenticator.principal(headers)
+        client = request.client
+        actor = actor_of(
+            principal, headers, request_id=request_id_of(request), client_ip=client.host if client else None
+        )
+        return Call(service, principal, actor)
+
+    return {
+        "service": Provide(lambda: service, sync_to_thread=False),
+        "call": Provide(provide_call, sync_to_thread=False),
+        "wish": Provide(_provide_wish),
+    }
+
+
+def request_id_of(request: AnyRequest) -> str:
+    """The id that the switch gave the request."""
+    return str(request.scope["state"]["request_id"])
+
+
+async def find_tenant(call: Call, reference: str, permission: Permission) -> Tenant:
+    """The tenant of a path (UUID or external id), for a caller who may do this to it.
+
+    Raises:
+        TenantNotFound: none such, or another's; nothing in the answer tells the two apart.
+        Forbidden: the caller's role does not allow it.
+    """
+    if not (re.match(EXTERNAL_ID_PATTERN, reference) or re.match(UUID_PATTERN, reference)):
+        raise TenantNotFound
+    async with call.service.store.reading() as reader:
+        tenant = await reader.tenant(reference)
+    call.principal.require(permission, tenant.id)
+    return tenant
+
+
+async def _provide_wish(request: AnyRequest, call: Given[Call]) -> object:  # noqa: ARG001 - strangers learn nothing
+    return await _body(request)
+
+
+async def _provide_tenant(
+    request: AnyRequest, call: Given[Call], tenant_id: Annotated[str, PathParameter(description="UUID or external id.")]
+) -> Tenant:
+    return await find_tenant(call, tenant_id, request.route_handler.opt["permission"])
+
+
+async def _provide_tenant_wish(request: AnyRequest, tenant: Given[Tenant]) -> object:  # noqa: ARG001 - judged first
+    return await _body(request)
+
+
+IN_TENANT = {"tenant": Provide(_provide_tenant), "wish": Provide(_provide_tenant_wish)}
+"""Dependencies of routes below a tenant: the tenant of the path first, for a caller who may, then the body."""
+
+
+async def _body(request: AnyRequest) -> object:
+    """The JSON body as the Struct that the route names."""
+    require_json(dict(request.scope["headers"]))
+    return decode(await request.body(), request.route_handler.opt["body"])
+
+
+def check_surface(surface: str) -> str:
+    """A surface as it may stand in paths, queries and tables.
+
+    Raises:
+        InvalidRequest: naming the pattern.
+    """
+    if not re.match(SURFACE_PATTERN, surface):
+        raise InvalidRequest(faults=[Fault("", f"surface: {surface[:80]!r} does not match {SURFACE_PATTERN}.")])
+    return surface
+
+
+def page(limit: int) -> int:
+    """How many entries to answer: asking for more than there may be in a page is not a mistake."""
+    return min(limit, MAX_PAGE)
+
+
+def read_time(name: str, text: str | None) -> datetime | None:
+    """A query parameter that holds a time.
+
+    Raises:
+        InvalidRequest: naming the parameter.
+    """
+    if text is None:
+        return None
+    try:
+        # A plus sign that was not encoded arrives as a space.
+        time: datetime = msgspec.convert(text.strip().replace(" ", "+"), ZonedTime)
+        return time.astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
+        detail = f"query parameter {name}: {text[:80]!r} is not an RFC 3339 time with a zone."
+        raise InvalidRequest(faults=[Fault("", detail)]) from None

@@ -1,0 +1,163 @@
+"""The hot paths as raw ASGI: the same Structs, authentication, limits, metrics and errors as everything else.
+
+Nothing here touches a database, a file or the network. The table at the end is what the OpenAPI document is made of,
+too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+
+from recsys.domain.access import Permission, Principal
+from recsys.domain.canonical import has_plain_keys
+from recsys.domain.errors import Forbidden, NotReady, PayloadTooLarge
+from recsys.domain.recommend import (
+    Options,
+    RecommendRequest,
+    RecommendResponse,
+    SimilarRequest,
+    ValidateResponse,
+    check_request,
+    check_similar,
+)
+from recsys.domain.validation import decode
+from recsys.service.asgi import Receive, Scope, Send, send_answer
+from recsys.service.content_type import require_json
+from recsys.service.problem import problem
+from recsys.serving.answer import recommend, similar, validate
+
+if TYPE_CHECKING:
+    from recsys.service.state import Service
+    from recsys.serving.snapshot import Snapshot
+
+AnyServed: TypeAlias = RecommendRequest | SimilarRequest
+AnyAnswer: TypeAlias = RecommendResponse | ValidateResponse
+Headers: TypeAlias = Mapping[bytes, bytes]
+
+_encode = msgspec.json.Encoder().encode
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its body was complete."""
+
+
+@dataclass(frozen=True)
+class HotRoute:
+    """One hot path: what it takes, what it answers, and the functions that check and answer."""
+
+    path: str
+    summary: str
+    request: type[AnyServed]
+    response: type[AnyAnswer]
+    check: Callable[[Any], None]
+    answer: Callable[..., AnyAnswer]
+
+
+ROUTES: tuple[HotRoute, ...] = (
+    HotRoute("/v1/recommend", "Recommend", RecommendRequest, RecommendResponse, check_request, recommend),
+    HotRoute(
+        "/v1/recommend/validate", "Validate a request", RecommendRequest, ValidateResponse, check_request, validate
+    ),
+    HotRoute("/v1/similar", "Similar items", SimilarRequest, RecommendResponse, check_similar, similar),
+)
+
+
+class HotHandler:
+    """Answers one hot path."""
+
+    def __init__(self, service: Service, route: HotRoute) -> None:
+        self._service = service
+        self._route = route
+        self._endpoint = f"POST {route.path}"
+        self._decode: Callable[[bytes], AnyServed] = msgspec.json.Decoder(route.request).decode
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take a POST and answer it."""
+        started = perf_counter()
+        headers = dict(scope["headers"])
+        request_id = self._service.request_ids.of(headers)
+        status = 200
+        try:
+            sent = await _read(receive, headers, self._service.limits.body_bytes)
+            body = self._answer(headers, sent, request_id, started)
+            answered = [(b"content-type", b"application/json")]
+        except ClientGone:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a problem document
+            status, answered, body, _ = problem(error, request_id)
+        answered.append((b"x-request-id", request_id.encode("ascii")))
+        await send_answer(send, status, answered, body)
+        self._service.metrics.request(self._endpoint, status, perf_counter() - started)
+
+    def _answer(self, headers: Headers, body: bytes, request_id: str, started: float) -> bytes:
+        service = self._service
+        principal = service.authenticator.principal(headers)
+        tenant = service.authenticator.served_tenant(principal, headers)
+        principal.require(Permission.SERVE, tenant.id)
+        if tenant.status != "active":
+            raise Forbidden("This tenant is suspended.")
+        require_json(headers)
+        request = self._read_request(body)
+        self._route.check(request)
+        _check_inspection(principal, tenant.id, request.options)
+        snapshot = self._snapshot(tenant.id)
+        answer = self._route.answer(
+            snapshot, request, request_id=request_id, now=service.clock.now(), stale=service.replica.stale
+        )
+        answer.meta.timings_ms["total"] = round((perf_counter() - started) * 1_000, 3)
+        if isinstance(answer, RecommendResponse):
+            service.metrics.answer(tenant.id, len(answer.items), request.k, answer.warnings)
+        return _encode(answer)
+
+    def _read_request(self, body: bytes) -> AnyServed:
+        """Decode quickly what is plainly well-formed; whatever is not is read again by the parser that names faults."""
+        if has_plain_keys(body):
+            try:
+                return self._decode(body)
+            except (ValueError, RecursionError):
+                pass
+        return decode(body, self._route.request)
+
+    def _snapshot(self, tenant_id: str) -> Snapshot:
+        snapshot = self._service.replica.snapshot(tenant_id)
+        if snapshot is None:
+            raise NotReady
+        return snapshot
+
+
+def hot_handlers(service: Service) -> dict[str, HotHandler]:
+    """The handlers by path."""
+    return {route.path: HotHandler(service, route) for route in ROUTES}
+
+
+def _check_inspection(principal: Principal, tenant_id: str, options: Options) -> None:
+    if options.explain == "full" or options.include_trace or options.explain_item is not None:
+        principal.require(Permission.INSPECT, tenant_id)
+
+
+async def _read(receive: Receive, headers: Headers, limit: int) -> bytes:
+    announced = headers.get(b"content-length", b"0")
+    if len(announced) > 18 or (announced.isdigit() and int(announced) > limit):
+        raise _too_large(limit)
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientGone
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        if not message.get("more_body", False):
+            return b"".join((*chunks, chunk)) if chunks else chunk
+        chunks.append(chunk)
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The body is larger than the {limit} bytes that this endpoint takes.")

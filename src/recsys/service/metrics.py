@@ -1,0 +1,138 @@
+"""What this service counts, and how it is counted: about 0.2 µs per number, because a hot path counts five of them."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+from recsys.service.exposition import Definition, expose
+from recsys.service.metric_slots import SPILL, Reading, Series, Slots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from recsys.domain.recommend import Notice
+
+LATENCY_BUCKETS = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+)  # fmt: skip
+
+REQUESTS = Definition("counter", "recsys_requests", "Requests answered.", ("endpoint", "status"))
+LATENCY = Definition(
+    "histogram", "recsys_request_duration_seconds", "Time to answer, by endpoint.", ("endpoint",), LATENCY_BUCKETS
+)
+EMPTY = Definition("counter", "recsys_empty_answers", "Recommendations without a single item.", ("tenant",))
+SHORT = Definition("counter", "recsys_short_answers", "Recommendations with fewer than k items.", ("tenant",))
+WARNINGS = Definition("counter", "recsys_answer_warnings", "Warnings in answers.", ("code",))
+REVISION = Definition("gauge", "recsys_revision", "Revision served.", ("tenant",))
+DATA_REVISION = Definition("gauge", "recsys_data_revision", "Data revision served.", ("tenant",))
+STALENESS = Definition(
+    "gauge", "recsys_control_plane_staleness_seconds", "Seconds since the control plane was last read.", ()
+)
+RESTORED = Definition(
+    "counter", "recsys_database_restored", "Times a revision fell: the database was restored.", ("tenant",)
+)
+INCOMPATIBLE = Definition(
+    "gauge", "recsys_incompatible_documents", "Documents that this version cannot read and does not serve.", ("tenant",)
+)
+MISMATCHES = Definition("counter", "recsys_version_mismatches", "Changes refused because somebody was faster.", ())
+SPILLED = Definition("counter", "recsys_metrics_spilled", "Observations that found no slot: too many series.", ())
+
+DEFINITIONS = {
+    definition.name: definition
+    for definition in (
+        REQUESTS, LATENCY, EMPTY, SHORT, WARNINGS, REVISION, DATA_REVISION, STALENESS, RESTORED, INCOMPATIBLE,
+        MISMATCHES, SPILLED,
+    )
+}  # fmt: skip
+
+
+class Metrics:
+    """Counts for one worker, and is its replica's observer; :meth:`exposition` sums over all workers of a directory."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self._slots = Slots(directory)
+        self._values = self._slots.values
+        self._requests: dict[tuple[str, int], tuple[int, int]] = {}
+        self._counters: dict[tuple[str, str], int] = {}
+
+    def request(self, endpoint: str, status: int, seconds: float) -> None:
+        """One answered request."""
+        found = self._requests.get((endpoint, status))
+        if found is None:
+            found = self._requests[endpoint, status] = (
+                self._slot(REQUESTS, endpoint, str(status)),
+                self._slot(LATENCY, endpoint),
+            )
+        counter, histogram = found
+        values = self._values
+        values[counter] += 1.0
+        values[histogram + bisect_left(LATENCY_BUCKETS, seconds)] += 1.0
+        values[histogram + len(LATENCY_BUCKETS) + 1] += seconds
+
+    def answer(self, tenant_id: str, found: int, wanted: int, warnings: list[Notice]) -> None:
+        """One recommendation: how long its list is, and what it warns of."""
+        if found < wanted:
+            self._count(SHORT if found else EMPTY, tenant_id)
+        for warning in warnings:
+            self._count(WARNINGS, warning.code)
+
+    def version_mismatch(self) -> None:
+        """A change that lost against a faster one."""
+        self._count(MISMATCHES)
+
+    def polled(self) -> None:
+        """The control plane was read."""
+        self._set(STALENESS, time.time())
+
+    def serving(self, tenant_id: str, revision: int, data_revision: int) -> None:
+        """A new snapshot is served."""
+        self._set(REVISION, revision, tenant_id)
+        self._set(DATA_REVISION, data_revision, tenant_id)
+
+    def incompatible(self, tenant_id: str, documents: int) -> None:
+        """How many of the tenant's current documents cannot be read."""
+        self._set(INCOMPATIBLE, documents, tenant_id)
+
+    def restored(self, tenant_id: str) -> None:
+        """The revision fell: the database was restored."""
+        self._count(RESTORED, tenant_id)
+
+    def exposition(self) -> bytes:
+        """All numbers of all workers in the Prometheus text format."""
+        return expose(DEFINITIONS, self._readings())
+
+    def close(self) -> None:
+        """Leave the numbers to the next worker."""
+        self._values.release()
+        self._slots.close()
+
+    def _readings(self) -> Iterator[Reading]:
+        now = time.time()
+        for reading in self._slots.readings():
+            if reading.series.name == STALENESS.name:
+                # Stored as the time of the last sync, so that it grows when nobody is left to update it.
+                yield reading._replace(values=(max(0.0, now - reading.values[0]),))
+            else:
+                yield reading
+        yield Reading(self._slots.worker, True, Series("counter", SPILLED.name, (), 1), (self._slots.spilled,))
+
+    def _count(self, metric: Definition, label: str = "") -> None:
+        key = (metric.name, label)
+        slot = self._counters.get(key)
+        if slot is None:
+            slot = self._counters[key] = self._slot(metric, *([label] if metric.labels else []))
+        self._values[slot] += 1.0
+
+    def _set(self, metric: Definition, value: float, *labels: str) -> None:
+        slot = self._slot(metric, *labels)
+        if slot >= SPILL:
+            self._values[slot] = value
+        else:
+            self._values[0] += 1.0
+
+    def _slot(self, metric: Definition, *labels: str) -> int:
+        width = len(metric.buckets) + 2 if metric.buckets else 1
+        return self._slots.slot(Series(metric.kind, metric.name, labels, width))

@@ -1,0 +1,53 @@
+"""What a running service is made of. Wired in ``bootstrap``; there are no globals."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from recsys.service.request_id import RequestIds
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from recsys.domain.ports import Clock, ControlStore
+    from recsys.service.authentication import Authenticator
+    from recsys.service.metrics import Metrics
+    from recsys.serving.replica import Replica
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on what one request may send. ``spool_bytes``: how much of a load stays in memory."""
+
+    body_bytes: int = MIB
+    load_bytes: int = 1024 * MIB
+    spool_bytes: int = 4 * MIB
+
+
+@dataclass(frozen=True)
+class Service:
+    """The parts that handlers work with. ``close`` gives back what was opened for them."""
+
+    store: ControlStore
+    replica: Replica
+    clock: Clock
+    metrics: Metrics
+    authenticator: Authenticator
+    limits: Limits
+    close: Callable[[], Awaitable[None]]
+    request_ids: RequestIds = field(default_factory=RequestIds)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep the replica synced for as long as the block lasts."""
+        try:
+            await self.replica.start()
+            yield
+        finally:
+            await self.replica.stop()
+            self.metrics.close()
+            await self.close()

@@ -1,0 +1,84 @@
+"""Bulk loads: formats, modes, faults with their lines, limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.http.conftest import DEVELOPER, assert_problem, build, load, recommend_body
+
+TENANT = "/v1/admin/tenants/demo"
+ITEMS, POPULARITY, COOC = (f"{TENANT}/{path}?surface=home" for path in ("items", "signals/popularity", "signals/cooc"))
+
+
+async def test_what_a_load_answers(dev: httpx.AsyncClient) -> None:
+    answer = (await load(dev, ITEMS, '{"item_id": "a"}\n\n{"item_id": "b"}\n')).json()
+    assert answer == {"dataset": "items", "surface": "home", "mode": "upsert", "rows": 2, "data_revision": 1}
+    answer = (await load(dev, POPULARITY + "&mode=replace", '{"item_id": "a", "day": "2025-01-01", "score": 1}')).json()
+    assert (answer["dataset"], answer["mode"], answer["data_revision"]) == ("popularity", "replace", 2)
+
+
+async def test_a_load_is_served_before_it_is_answered(dev: httpx.AsyncClient) -> None:
+    await load(dev, ITEMS, '{"item_id": "a"}\n{"item_id": "b"}')
+    loaded = await load(
+        dev, POPULARITY, "item_id,day,score\na,2025-01-01,1\nb,2025-01-01,2\n", "text/csv; charset=utf-8"
+    )
+    answer = (await dev.post("/v1/recommend", json=recommend_body())).json()
+    assert [item["item_id"] for item in answer["items"]] == ["b", "a"]
+    assert answer["meta"]["data_revision"] == loaded.json()["data_revision"]
+
+
+async def test_csv_with_lists_objects_and_empty_cells(dev: httpx.AsyncClient) -> None:
+    rows = 'item_id,tags,price,attributes\na,x|y,1.5,"{""colour"": ""red""}"\nb,,,\n'
+    answer = await load(dev, ITEMS, rows, "text/csv")
+    assert answer.json()["rows"] == 2, answer.text
+
+
+async def test_every_fault_comes_with_its_line_and_nothing_is_written(dev: httpx.AsyncClient) -> None:
+    rows = '{"item_id": "a"}\nnot json\n{"item": "c"}\n{"item_id": "a"}\n{"item_id": "d", "price": -1}\n'
+    problem = assert_problem(await load(dev, ITEMS, rows), 400, "RECSYS_INVALID_REQUEST")
+    assert {fault["line"] for fault in problem["errors"]} == {2, 3, 4, 5}
+    assert problem["detail"].startswith("line 2")
+    assert next(fault for fault in problem["errors"] if fault["pointer"] == "/item")["did_you_mean"] == "item_id"
+    assert (await dev.get(TENANT)).json()["data_revision"] == 0
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", ""])
+async def test_another_content_type_is_not_supported(dev: httpx.AsyncClient, content_type: str) -> None:
+    answer = await load(dev, ITEMS, "{}", content_type)
+    assert_problem(answer, 415, "RECSYS_UNSUPPORTED_MEDIA_TYPE")
+
+
+async def test_the_query_of_a_load(dev: httpx.AsyncClient) -> None:
+    for path, word in ((f"{TENANT}/items", "surface"), (ITEMS + "&mode=append", "mode")):
+        problem = assert_problem(await load(dev, path, '{"item_id": "a"}'), 400, "RECSYS_INVALID_REQUEST")
+        assert word in problem["detail"]
+    answer = await load(dev, f"{TENANT}/signals/embedding?surface=home", "")
+    assert_problem(answer, 404, "RECSYS_NOT_FOUND")
+
+
+async def test_a_load_may_be_larger_than_a_document_but_not_endless(database_file: Path) -> None:
+    api = build(database_file, max_load_bytes=2_000_000, spool_bytes=10_000)
+    rows = "\n".join(f'{{"item_id": "i{n}", "title": "{"x" * 100}"}}' for n in range(10_000))
+    async with api.service.running(), api.client(**DEVELOPER) as dev:
+        await dev.post("/v1/admin/tenants", json={"external_id": "demo"})
+        assert (await load(dev, ITEMS, rows)).json()["rows"] == 10_000
+
+        async def endless() -> Any:
+            for _ in range(100):
+                yield b" " * 65_536
+
+        answer = await dev.put(ITEMS, content=endless(), headers={"Content-Type": "application/x-ndjson"})
+        assert_problem(answer, 413, "RECSYS_PAYLOAD_TOO_LARGE")
+
+
+async def test_replace_takes_the_place_of_all_rows(dev: httpx.AsyncClient) -> None:
+    await load(dev, COOC, '{"item_id": "a", "neighbor_id": "b", "day": "2025-01-01", "score": 1}')
+    await load(dev, COOC + "&mode=replace", '{"item_id": "a", "neighbor_id": "c", "day": "2025-01-01", "score": 1}')
+    await load(dev, ITEMS, '{"item_id": "a"}\n{"item_id": "b"}\n{"item_id": "c"}')
+    body = recommend_body(anchors={"item_ids": ["a"]}, algorithm="cooc")
+    items = (await dev.post("/v1/recommend", json=body)).json()["items"]
+    assert [item["item_id"] for item in items if item["score"] > 0] == ["c"]
