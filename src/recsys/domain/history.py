@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from recsys.domain.document import DocumentRef
 
 KNOWN_GOOD = "known_good"

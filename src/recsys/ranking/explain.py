@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from recsys.ranking.constraints import Filter
-    from recsys.ranking.pipeline import Outcome, Scored
+    from recsys.ranking.outcome import Outcome, Scored
     from recsys.ranking.plan import Plan
 
 

@@ -15,6 +15,7 @@ from recsys.domain.recommend import Notice, RankedItem, RecommendRequest
 from recsys.ranking import diversity, explain
 from recsys.ranking.arrays import Indices, Positions, SparseScores, Values, contains
 from recsys.ranking.candidates import Drawn, draw, draw_included
+from recsys.ranking.outcome import Outcome, Scored
 from recsys.ranking.plan import Plan, make_plan, plan_notices
 from recsys.ranking.scores import blend, boosted, norm, personalise
 
@@ -39,33 +40,6 @@ class Ranking:
     warnings: list[Notice]
     trace: dict[str, Any] | None = None
     explain_item: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scored:
-    """Candidates and pins, ascending, with every step of their scores (float64, alike in length).
-
-    ``baseline_name`` says what ``baseline`` (raw) is: ``popularity``, or the mode's own signal.
-    """
-
-    items: Indices
-    baseline_name: str
-    baseline: Values
-    cooc: Values
-    semantic: Values | None
-    blended: Values
-    personalised: Values
-    final: Values
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
-    """What ranking found: the candidates, their scores, and the answer as positions into ``scored.items``."""
-
-    drawn: Drawn
-    scored: Scored
-    answer: Positions
-    fanout: int
 
 
 def rank(state: SurfaceState, request: RecommendRequest, now: datetime) -> Ranking:

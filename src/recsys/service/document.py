@@ -189,9 +189,8 @@ class _DocumentController(Controller):
         idempotency_key: Given[str | None],
     ) -> Response[DocumentAnswer]:
         """Move the pointer back, to a version, revision, time, audit entry or number of steps."""
-        actor = msgspec.structs.replace(call.actor, reason=wish.reason or call.actor.reason)
         outcome = await roll_back_document(
-            call.service.store, actor, tenant.id, ref, wish, preconditions, idempotency_key
+            call.service.store, call.actor, tenant.id, ref, wish, preconditions, idempotency_key
         )
         return await _served(call, outcome)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -13,31 +12,17 @@ from recsys.control.outcome import TenantOutcome
 from recsys.control.read_history import label_revision, read_history
 from recsys.control.roll_back import RollbackRequest, roll_back_tenant
 from recsys.domain.access import Permission
-from recsys.domain.history import KNOWN_GOOD, Pointers
+from recsys.domain.history import KNOWN_GOOD, LedgerEntry
 from recsys.domain.precondition import Preconditions
 from recsys.domain.tenant import Tenant
 from recsys.service.call import Call, Given, Limit, Number, page
 from recsys.service.document import CONDITIONS
 
 
-class EntryAnswer(msgspec.Struct, kw_only=True):
-    """One revision: who moved what, when and why, and where every pointer stood afterwards."""
-
-    revision: int
-    occurred_at: datetime
-    actor_sub: str
-    actor_type: str
-    action: str
-    reason: str | None
-    request_id: str | None
-    pointers: Pointers
-    labels: list[str]
-
-
 class HistoryPage(msgspec.Struct, kw_only=True):
     """Revisions, newest first; ``next_before`` asks for the next page."""
 
-    entries: list[EntryAnswer]
+    entries: list[LedgerEntry]
     next_before: int | None
 
 
@@ -55,7 +40,7 @@ class HistoryController(Controller):
         """Every revision of the tenant, newest first, with the full set of pointers after it."""
         found = await read_history(call.service.store, tenant.id, page(limit), before)
         return HistoryPage(
-            entries=[msgspec.convert(entry, EntryAnswer, from_attributes=True) for entry in found],
+            entries=found,
             next_before=found[-1].revision if len(found) == page(limit) else None,
         )
 
@@ -65,10 +50,9 @@ class HistoryController(Controller):
         call: Given[Call],
         tenant: Given[Tenant],
         revision: Annotated[int, PathParameter(ge=0, le=2**53 - 1)],
-    ) -> EntryAnswer:
+    ) -> LedgerEntry:
         """Label a revision, so that `{"to": "known_good"}` leads back to it."""
-        entry = await label_revision(call.service.store, call.actor, tenant.id, revision, KNOWN_GOOD)
-        return msgspec.convert(entry, EntryAnswer, from_attributes=True)
+        return await label_revision(call.service.store, call.actor, tenant.id, revision, KNOWN_GOOD)
 
     @post("/rollback", permission=Permission.RESPOND, body=RollbackRequest, status_code=200, summary="Go back together")
     async def roll_back(
@@ -80,7 +64,8 @@ class HistoryController(Controller):
         idempotency_key: Given[str | None],
     ) -> TenantOutcome:
         """Move all documents back together, to a revision, a time or the latest known good."""
-        actor = msgspec.structs.replace(call.actor, reason=wish.reason or call.actor.reason)
-        outcome = await roll_back_tenant(call.service.store, actor, tenant.id, wish, preconditions, idempotency_key)
+        outcome = await roll_back_tenant(
+            call.service.store, call.actor, tenant.id, wish, preconditions, idempotency_key
+        )
         await call.service.replica.catch_up(loads=False)
         return outcome
