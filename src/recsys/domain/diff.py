@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from recsys.domain.canonical import Json
 
 
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
+class Difference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One difference. ``pointer`` is into the document that has the value: the old one for ``removed``."""
 
     op: Literal["added", "removed", "changed"]
     pointer: str
-    before: object = msgspec.UNSET
-    after: object = msgspec.UNSET
+    before: Any = msgspec.UNSET
+    after: Any = msgspec.UNSET
 
 
 def differences(before: Json, after: Json, pointer: str = "") -> Iterator[Difference]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 from litestar import Controller, Response, get, post, put
 from litestar.di import Provide
-from litestar.params import FromPath, FromQuery, HeaderParameter, QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from recsys.control.change_document import change_document
 from recsys.control.read_document import diff_versions, list_versions, read_document, read_version
@@ -18,15 +16,25 @@ from recsys.control.roll_back import RollbackRequest, roll_back_document
 from recsys.domain.access import Permission
 from recsys.domain.canonical import parse
 from recsys.domain.config import Config
-from recsys.domain.document import DocumentKind, DocumentRef, Lint, Pointer
+from recsys.domain.document import DocumentRef, Lint
 from recsys.domain.errors import InvalidRequest, VersionNotFound
 from recsys.domain.manifest import Manifest
 from recsys.domain.names import VERSION_PATTERN
-from recsys.domain.precondition import Preconditions, read_preconditions
+from recsys.domain.precondition import Preconditions
 from recsys.domain.rules import Rule
 from recsys.domain.tenant import Tenant
-from recsys.service.call import IN_TENANT, AnyRequest, Call, Given, Limit, Time, check_surface, page, read_time
+from recsys.service.call import AnyRequest, Call, Given, Limit, Time, check_surface, page, read_time
+from recsys.service.conditions import CONDITIONS
 from recsys.service.content_type import require_json
+from recsys.service.document_answer import (
+    DiffAnswer,
+    DocumentAnswer,
+    VersionAnswer,
+    VersionPage,
+    answer_pointer,
+    answer_version,
+    named,
+)
 from recsys.serving.lint import lint
 
 if TYPE_CHECKING:
@@ -34,95 +42,6 @@ if TYPE_CHECKING:
 
 NO_STORE = {"Cache-Control": "no-store"}
 UNREADABLE = "UNREADABLE"
-
-
-class DocumentAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A document; on the wire, ``version`` and ``document`` are named after its kind."""
-
-    tenant_id: str
-    version: str | None
-    revision: int | None
-    updated_at: datetime | None
-    updated_by: str | None
-    document: Any
-    changed: bool | msgspec.UnsetType = msgspec.UNSET
-    warnings: list[Lint] | msgspec.UnsetType = msgspec.UNSET
-
-
-class VersionAnswer(msgspec.Struct, kw_only=True):
-    """A stored version; on the wire, ``version`` and ``document`` are named after its kind."""
-
-    tenant_id: str
-    version: str
-    created_at: datetime
-    created_by: str
-    comment: str | None
-    document: Any
-
-
-class VersionLine(msgspec.Struct, kw_only=True):
-    """A stored version in a list."""
-
-    version: str
-    created_at: datetime
-    created_by: str
-    comment: str | None
-    current: bool
-
-
-class VersionPage(msgspec.Struct, kw_only=True):
-    """Stored versions, newest first; ``next_before`` asks for the next page."""
-
-    versions: list[VersionLine]
-    next_before: datetime | None
-
-
-class DifferenceLine(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One difference; ``pointer`` is into the document that has the value."""
-
-    op: Literal["added", "removed", "changed"]
-    pointer: str
-    before: Any = msgspec.UNSET
-    after: Any = msgspec.UNSET
-
-
-class DiffAnswer(msgspec.Struct, kw_only=True, rename={"from_": "from"}):
-    """What differs between two versions."""
-
-    from_: str
-    to: str
-    differences: list[DifferenceLine]
-
-
-def preconditions_of(
-    request: AnyRequest,
-    tenant: Given[Tenant],  # noqa: ARG001 - judged first, so that strangers learn nothing
-    # Several lines of it are one list, of which Litestar gives the last line only.
-    if_match: Annotated[  # noqa: ARG001 - here to be documented
-        str | None, HeaderParameter(name="If-Match", description="The version you started from.")
-    ] = None,
-    if_revision: Annotated[str | None, HeaderParameter(name="If-Revision", description="Its revision.")] = None,
-    if_none_match: Annotated[str | None, HeaderParameter(name="If-None-Match", description="`*`: create only.")] = None,
-) -> Preconditions:
-    """The preconditions in the headers; ``If-Match`` may stand on several lines."""
-    return read_preconditions(request.headers.getall("if-match", []), if_revision, if_none_match)
-
-
-def idempotency_key_of(
-    tenant: Given[Tenant],  # noqa: ARG001 - judged first, so that strangers learn nothing
-    key: Annotated[
-        str | None,
-        HeaderParameter(name="Idempotency-Key", description="A repeated request with the same key changes nothing."),
-    ] = None,
-) -> str | None:
-    """The key, when there is one.
-
-    Raises:
-        InvalidRequest: longer than 255 characters or not printable.
-    """
-    if key is not None and not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
-        raise InvalidRequest("Idempotency-Key has 1 to 255 printable ASCII characters.")
-    return key
 
 
 def config_ref() -> DocumentRef:
@@ -143,14 +62,6 @@ def manifest_ref(
     return DocumentRef("manifest", check_surface(surface))
 
 
-CONDITIONS = {
-    **IN_TENANT,
-    "preconditions": Provide(preconditions_of, sync_to_thread=False),
-    "idempotency_key": Provide(idempotency_key_of, sync_to_thread=False),
-}
-"""Dependencies of routes below a tenant that change it."""
-
-
 class _DocumentController(Controller):
     """What can be done to a document of any kind."""
 
@@ -160,7 +71,7 @@ class _DocumentController(Controller):
     async def read(self, call: Given[Call], tenant: Given[Tenant], ref: Given[DocumentRef]) -> Response[DocumentAnswer]:
         """The current document, its version (also as `ETag`) and the revision at which the pointer last moved."""
         pointer = await read_document(call.service.store, tenant.id, ref)
-        return _respond(ref, _answer(tenant, pointer))
+        return _respond(ref, answer_pointer(tenant, pointer))
 
     @put("/", permission=Permission.CHANGE, summary="Change the document")
     async def change(
@@ -206,7 +117,7 @@ class _DocumentController(Controller):
         """Stored versions, newest first."""
         found = await list_versions(call.service.store, tenant.id, ref, page(limit), read_time("before", before))
         return VersionPage(
-            versions=[msgspec.convert(each, VersionLine, from_attributes=True) for each in found],
+            versions=found,
             next_before=found[-1].created_at if len(found) == page(limit) else None,
         )
 
@@ -216,15 +127,8 @@ class _DocumentController(Controller):
     ) -> Response[VersionAnswer]:
         """One stored version, verbatim."""
         found = await read_version(call.service.store, tenant.id, ref, _check_version(version))
-        answer = VersionAnswer(
-            tenant_id=tenant.id,
-            version=found.etag,
-            created_at=found.created_at,
-            created_by=found.created_by_sub,
-            comment=found.comment,
-            document=msgspec.Raw(found.text.encode()),
-        )
-        return Response(_named(ref.kind, answer), headers=NO_STORE)  # type: ignore[arg-type]  # named after its kind
+        answer = answer_version(tenant, found)
+        return Response(named(ref.kind, answer), headers=NO_STORE)  # type: ignore[arg-type]  # named after its kind
 
     @get("/diff", permission=Permission.READ, summary="Compare two versions")
     async def diff(
@@ -237,8 +141,7 @@ class _DocumentController(Controller):
     ) -> DiffAnswer:
         """What differs, as JSON pointers. Each side is a version or `current`."""
         found = await diff_versions(call.service.store, tenant.id, ref, _check_side(from_), _check_side(to))
-        lines = [msgspec.convert(each, DifferenceLine, from_attributes=True) for each in found.differences]
-        return DiffAnswer(from_=found.from_version, to=found.to_version, differences=lines)
+        return DiffAnswer(from_=found.from_version, to=found.to_version, differences=found.differences)
 
 
 class ConfigController(_DocumentController):
@@ -271,7 +174,7 @@ class ManifestController(_DocumentController):
 async def _served(call: Call, outcome: DocumentOutcome) -> Response[DocumentAnswer]:
     """The answer to a change, given only once this worker serves it."""
     await call.service.replica.catch_up(loads=False)
-    answer = _answer(outcome.tenant, outcome.pointer)
+    answer = answer_pointer(outcome.tenant, outcome.pointer)
     answer.changed = outcome.changed
     answer.warnings = await asyncio.to_thread(_lint, call, outcome)  # a long document must not hold others up
     return _respond(outcome.ref, answer)
@@ -289,32 +192,10 @@ def _lint(call: Call, outcome: DocumentOutcome) -> list[Lint]:
         return [Lint(code=UNREADABLE, detail=f"This version of the service does not read it: {refusal.detail}")]
 
 
-def _answer(tenant: Tenant, pointer: Pointer | None) -> DocumentAnswer:
-    return DocumentAnswer(
-        tenant_id=tenant.id,
-        version=pointer.version.etag if pointer else None,
-        revision=pointer.revision if pointer else tenant.revision,
-        updated_at=pointer.updated_at if pointer else None,
-        updated_by=pointer.updated_by_sub if pointer else None,
-        document=msgspec.Raw(pointer.version.text.encode()) if pointer else None,
-    )
-
-
 def _respond(ref: DocumentRef, answer: DocumentAnswer) -> Response[DocumentAnswer]:
     etag = {"ETag": f'"{answer.version}"'} if answer.version else {}
-    content: Any = _named(ref.kind, answer)
+    content: Any = named(ref.kind, answer)
     return Response(content, headers={**NO_STORE, **etag})
-
-
-def field_names(kind: DocumentKind) -> dict[str, str]:
-    """How the fields of an answer are called for a kind of document."""
-    return {"version": kind.version_field, "document": kind.name}
-
-
-def _named(kind: DocumentKind, answer: DocumentAnswer | VersionAnswer) -> dict[str, Any]:
-    names = field_names(kind)
-    found = ((name, getattr(answer, name)) for name in answer.__struct_fields__)
-    return {names.get(name, name): value for name, value in found if value is not msgspec.UNSET}
 
 
 def _check_version(version: str) -> str:

@@ -16,7 +16,7 @@ from recsys.domain.history import KNOWN_GOOD, LedgerEntry
 from recsys.domain.precondition import Preconditions
 from recsys.domain.tenant import Tenant
 from recsys.service.call import Call, Given, Limit, Number, page
-from recsys.service.document import CONDITIONS
+from recsys.service.conditions import CONDITIONS
 
 
 class HistoryPage(msgspec.Struct, kw_only=True):

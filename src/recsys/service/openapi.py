@@ -12,7 +12,7 @@ from litestar.routes import HTTPRoute
 
 from recsys import __version__
 from recsys.domain.document import KINDS
-from recsys.service.document import DocumentAnswer, VersionAnswer, field_names
+from recsys.service.document_answer import DocumentAnswer, VersionAnswer, field_names
 from recsys.service.hot import ROUTES
 from recsys.service.problem import MEDIA_TYPE, ProblemDocument
 

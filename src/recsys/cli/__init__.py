@@ -1,0 +1,1 @@
+"""The command line: every control command is one HTTP request, over the network or into the app in this process."""

@@ -1,0 +1,70 @@
+"""The app in this process, on a database: what ``--db`` talks to, in the name of the person at the keyboard."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import httpx
+
+from recsys.bootstrap.settings import Settings
+from recsys.bootstrap.wiring import build_service
+from recsys.cli.database import database_errors, require_file, require_schema
+from recsys.cli.person import os_user
+from recsys.domain.access import Principal, Role
+from recsys.service.app import build_app
+from recsys.serving.directory import Directory
+from recsys.serving.replica import Replica
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+
+@asynccontextmanager
+async def in_process_client(db: str, *, serving: bool = False) -> AsyncIterator[httpx.AsyncClient]:
+    """A client whose requests are answered here. Only with ``serving`` are the signals loaded, to recommend from.
+
+    Raises:
+        Failure: the database is not there, cannot be reached, or lacks a migration.
+    """
+    require_file(db)
+    with database_errors(db):
+        await require_schema(db)
+        service = build_service(Settings(db=db), _person())
+        if not serving:
+            service = replace(service, replica=NoReplica())
+        async with service.running():
+            transport = httpx.ASGITransport(app=build_app(service))
+            async with httpx.AsyncClient(transport=transport, base_url="http://in-process") as client:
+                yield client
+
+
+class NoReplica(Replica):
+    """Serves nothing and loads nothing: this process ends with the command, and signals may take long to load.
+
+    Without a catalogue in memory there is no lint either; a running service has it.
+    """
+
+    def __init__(self) -> None:
+        self.directory = Directory()
+        self.synced = False
+
+    def snapshot(self, tenant_id: str) -> None:
+        return None
+
+    async def start(self) -> None:
+        """Nothing to start."""
+
+    async def stop(self) -> None:
+        """Nothing to stop."""
+
+    async def catch_up(self, *, loads: bool = True) -> None:
+        """Nothing to catch up with: the replicas that serve learn of a change by their own poll."""
+
+    async def invalidate(self, tenant_id: str, targets: Sequence[str], surface: str | None) -> dict[str, int]:
+        return dict.fromkeys(targets, 0)
+
+
+def _person() -> Principal:
+    return Principal(sub=os_user(), actor_type="cli", roles=frozenset(Role))

@@ -1,0 +1,19 @@
+"""The options that several commands share: one name, one meaning, one help text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Tenant = Annotated[
+    str,
+    typer.Option("--tenant", "-t", envvar="RECSYS_TENANT", metavar="TENANT", help="External id or UUID of the tenant."),
+]
+Surface = Annotated[str, typer.Option("--surface", "-s", metavar="SURFACE", help="The surface, `home` for example.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many entries.")]
+Reason = Annotated[
+    str | None, typer.Option("--reason", "-m", metavar="TEXT", help="Why; goes into ledger and audit log.")
+]
+Source = Annotated[Path, typer.Argument(metavar="FILE", help="The file to send; `-` reads standard input.")]

@@ -1,0 +1,24 @@
+"""Reads what a command sends: a file, or standard input."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from recsys.cli.failure import Failure
+
+STDIN = Path("-")
+
+
+def read_source(file: Path) -> bytes:
+    """The bytes of a file; ``-`` is standard input.
+
+    Raises:
+        Failure: the file cannot be read.
+    """
+    if file == STDIN:
+        return sys.stdin.buffer.read()
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise Failure(f"{file} cannot be read: {error.strerror}.") from None

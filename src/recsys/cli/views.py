@@ -1,0 +1,226 @@
+"""How answers look on a screen: tables with short hashes, so that a row fits a line; ``--json`` has them in full."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import RenderableType
+
+SHORT = 12
+_OPS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
+
+
+def short(version: str | None) -> str:
+    """The beginning of a version, enough to recognise it and to name it in a command."""
+    return version[:SHORT] if version else "–"
+
+
+def moment(text: str | None) -> str:
+    """A time as people read it, UTC to the second."""
+    return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%SZ") if text else ""
+
+
+def rows(columns: Iterable[str], cells: Iterable[Iterable[object]], empty: str) -> RenderableType:
+    """A table, or the sentence ``empty`` when there are no rows."""
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in cells:
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    return table if table.row_count else Text(empty)
+
+
+def facts(pairs: Iterable[tuple[str, object]]) -> RenderableType:
+    """Names and values, one pair a line."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for name, value in pairs:
+        grid.add_row(Text(name.replace("_", " "), style="dim"), Text("–" if value is None else str(value)))
+    return grid
+
+
+def document(value: object) -> str:
+    """A document as people edit it."""
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def versions(body: dict[str, Any]) -> RenderableType:
+    """The answer of ``…/versions``."""
+    return rows(
+        ("version", "", "created", "by", "comment"),
+        (
+            (
+                short(each["version"]),
+                "current" if each["current"] else "",
+                moment(each["created_at"]),
+                each["created_by"],
+                each["comment"],
+            )
+            for each in body["versions"]
+        ),
+        "There is no version yet.",
+    )
+
+
+def differences(body: dict[str, Any]) -> RenderableType:
+    """The answer of ``…/diff``: one line per difference, marked ``+``, ``-`` or ``~``."""
+    heading = Text(f"{short(body['from'])} → {short(body['to'])}", style="bold")
+    lines = [_difference(each) for each in body["differences"]]
+    return Group(heading, *(lines or [Text("No difference.")]))
+
+
+def _difference(each: dict[str, Any]) -> Text:
+    sign, style = _OPS[each["op"]]
+    sides = [_compact(each[side]) for side in ("before", "after") if side in each]
+    return Text(f"{sign} {each['pointer'] or '(whole document)'}: {' → '.join(sides)}", style=style)
+
+
+def _compact(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 160 else text[:159] + "…"
+
+
+def history(body: dict[str, Any]) -> RenderableType:
+    """The answer of ``/history``: what happened at each revision, and where every pointer stood afterwards."""
+    return rows(
+        ("revision", "when", "who", "via", "action", "config", "rules", "manifests", "labels", "reason"),
+        (
+            (
+                each["revision"],
+                moment(each["occurred_at"]),
+                each["actor_sub"],
+                each["actor_type"],
+                each["action"],
+                short(each["pointers"]["config"]),
+                short(each["pointers"]["rules"]),
+                ", ".join(f"{name}={short(to)}" for name, to in sorted(each["pointers"]["manifests"].items())),
+                ", ".join(each["labels"]),
+                each["reason"],
+            )
+            for each in body["entries"]
+        ),
+        "Nothing has been changed yet.",
+    )
+
+
+def audit(body: dict[str, Any]) -> RenderableType:
+    """The answer of ``/audit``. The id is what ``rollback --audit-id`` takes."""
+    return rows(
+        ("id", "when", "who", "via", "action", "entity", "revision", "request", "reason"),
+        (
+            (
+                each["id"],
+                moment(each["occurred_at"]),
+                each["actor_sub"],
+                each["actor_type"],
+                each["action"],
+                f"{each['entity_type']} {each['entity_id']}",
+                each["revision"],
+                each["request_id"],
+                (each.get("extra") or {}).get("reason"),
+            )
+            for each in body["entries"]
+        ),
+        "Nothing is in the audit log.",
+    )
+
+
+def tenants(body: dict[str, Any]) -> RenderableType:
+    """The answer of ``GET /tenants``."""
+    return rows(
+        ("external id", "id", "name", "status", "frozen", "revision", "data revision"),
+        (
+            (
+                each["external_id"],
+                each["id"],
+                each["name"],
+                each["status"],
+                "frozen" if each["frozen"] else "",
+                each["revision"],
+                each["data_revision"],
+            )
+            for each in body["tenants"]
+        ),
+        "There is no tenant yet: recsys tenant create EXTERNAL_ID",
+    )
+
+
+def tenant(body: dict[str, Any]) -> RenderableType:
+    """One tenant."""
+    return facts(body.items())
+
+
+def api_keys(body: dict[str, Any]) -> RenderableType:
+    """The answer of ``GET …/api-keys``."""
+    return rows(
+        ("id", "name", "role", "begins with", "created", "by", "revoked"),
+        (
+            (
+                each["id"],
+                each["name"],
+                each["role"],
+                each["hint"],
+                moment(each["created_at"]),
+                each["created_by"],
+                moment(each.get("revoked_at")),
+            )
+            for each in body["api_keys"]
+        ),
+        "There is no key yet: recsys api-key create",
+    )
+
+
+def loaded(body: dict[str, Any]) -> RenderableType:
+    """The answer of a bulk load."""
+    return Text(
+        f"{body['rows']:,} rows of {body['dataset']} for surface {body['surface']} ({body['mode']}); "
+        f"data revision {body['data_revision']}"
+    )
+
+
+def moves(body: dict[str, Any]) -> RenderableType:
+    """The answer of a tenant-wide rollback: every document that moved, from where to where."""
+    table = rows(
+        ("document", "from", "to"),
+        (
+            (
+                f"{each['document']} {each['surface'] or ''}".strip(),
+                each["from_version"] or "–",
+                each["to_version"] or "– (cleared)",
+            )
+            for each in body["moved"]
+        ),
+        "Nothing moved: everything is already there.",
+    )
+    return Group(table, Text(f"revision {body['revision']}", style="bold"))
+
+
+def recommendation(body: dict[str, Any]) -> RenderableType:
+    """The answer of ``/v1/recommend``: the list, what produced it, and the warnings."""
+    meta = body["meta"]
+    items = rows(
+        ("rank", "item", "score", "reasons"),
+        (
+            (each["rank"], each["item_id"], f"{each['score']:.6f}", ", ".join(each.get("reasons", ())))
+            for each in body["items"]
+        ),
+        "The list is empty.",
+    )
+    names = ("surface", "segment", "config_version", "rules_version", "manifest_version", "revision", "data_revision")
+    produced = facts((name, meta[name]) for name in names)
+    warnings = [warning(each) for each in body["warnings"]]
+    return Group(items, Text(""), produced, *warnings)
+
+
+def warning(each: dict[str, Any]) -> RenderableType:
+    """One lint warning or notice of an answer."""
+    where = f" ({each['pointer']})" if each.get("pointer") else ""
+    return Text(f"! {each['code']}: {each['detail']}{where}", style="yellow")

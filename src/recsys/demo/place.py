@@ -1,0 +1,99 @@
+"""Where the demo keeps what it built, and how it knows that it is still right."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import recsys
+from recsys.demo.product import Product
+from recsys.demo.showcase import Showcase
+
+TENANT = "demo"
+_MADE_FROM = ("demo", "storage/migrations")
+_MARKER = "demo.json"
+
+
+class DemoFailed(Exception):
+    """The demo cannot go on; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The folder of a built demo."""
+
+    directory: Path
+
+    @property
+    def database(self) -> Path:
+        """The SQLite database."""
+        return self.directory / "recsys.db"
+
+    @property
+    def url(self) -> str:
+        """The database as ``--db`` takes it."""
+        return f"sqlite:///{self.database}"
+
+    @property
+    def items(self) -> Path:
+        """The items as they were loaded: where the titles are."""
+        return self.directory / "items.ndjson"
+
+    @property
+    def bad_rules(self) -> Path:
+        """The rules that empty the home page, to try it out."""
+        return self.directory / "bad-rules.json"
+
+    @property
+    def log(self) -> Path:
+        """What the service says while the demo runs."""
+        return self.directory / "service.log"
+
+    def is_ours(self) -> bool:
+        """Whether the folder may be replaced: it is not there, empty, or an earlier demo's."""
+        return not self.directory.exists() or (
+            self.directory.is_dir() and ((self.directory / _MARKER).exists() or not any(self.directory.iterdir()))
+        )
+
+    def is_current(self) -> bool:
+        """Whether what is there was built, to the end, by this code from this data."""
+        return self.database.exists() and self._marker().get("fingerprint") == fingerprint()
+
+    def showcase(self) -> Showcase:
+        """What the build found worth showing."""
+        kept = self._marker()["showcase"]
+        products = {
+            name: Product(**{**kept[name], "tags": tuple(kept[name]["tags"])}) for name in ("anchor", "bestseller")
+        }
+        return Showcase(**{**kept, **products})
+
+    def finish(self, showcase: Showcase) -> None:
+        """Write down what was built and from what; the last thing a build does."""
+        marker = {"fingerprint": fingerprint(), "showcase": asdict(showcase)}
+        (self.directory / _MARKER).write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")
+
+    def titles(self) -> dict[str, str]:
+        """The title of every item."""
+        with self.items.open(encoding="utf-8") as lines:
+            return {item["item_id"]: item["title"] for item in map(json.loads, lines)}
+
+    def _marker(self) -> dict[str, Any]:
+        try:
+            marker: dict[str, Any] = json.loads((self.directory / _MARKER).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return marker
+
+
+def fingerprint() -> str:
+    """A hash of everything that decides what the build makes: the demo's code and data, and the schema."""
+    root = Path(recsys.__file__).parent
+    digest = hashlib.sha256()
+    for file in sorted(file for folder in _MADE_FROM for file in (root / folder).rglob("*")):
+        if file.suffix in (".py", ".sql", ".parquet"):
+            digest.update(f"{file.relative_to(root)}\0".encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,101 @@
+"""What the demo shows: steps, answers with titles, proofs, and the commands to try."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+@dataclass
+class Screen:
+    """Where the demo talks to the person who runs it."""
+
+    console: Console
+    steps: int = field(default=0, init=False)
+
+    def step(self, title: str) -> None:
+        """Begin a step."""
+        self.steps += 1
+        self.console.print()
+        self.console.print(Rule(Text(f"{self.steps}  {title}", style="bold"), align="left"))
+
+    def say(self, text: str) -> None:
+        """Say something in one line."""
+        self.console.print(Text(text, style="dim"))
+
+    def holds(self, claim: str) -> None:
+        """Say that a claim was checked."""
+        self.console.print(Text(f"✓ {claim}", style="green"))
+
+    def answer(self, items: Iterable[dict[str, Any]], titles: Mapping[str, str], meta: Mapping[str, Any]) -> None:
+        """Show an answer: the list with titles, and what produced it."""
+        table = _table("rank", "item", "title", "score")
+        for item in items:
+            table.add_row(str(item["rank"]), item["item_id"], titles.get(item["item_id"], ""), f"{item['score']:.4f}")
+        self.console.print(table if table.row_count else Text("(nothing)", style="bold red"))
+        self.console.print(Text(_versions(meta) + f" · revision {meta['revision']}", style="dim"))
+
+    def proof(self, size: int, versions: Mapping[str, Any], revision: int, took_ms: float) -> None:
+        """Show what was compared."""
+        self.say(
+            f"{size} bytes of items compared · {_versions(versions)} · revision {revision} · after {took_ms:.0f} ms"
+        )
+
+    def history(self, entries: Iterable[dict[str, Any]]) -> None:
+        """Show the ledger."""
+        table = _table("revision", "who", "action", "rules", "labels", "reason")
+        for each in entries:
+            rules = (each["pointers"]["rules"] or "–")[:12]
+            labels = ", ".join(each["labels"])
+            table.add_row(str(each["revision"]), each["actor_sub"], each["action"], rules, labels, each["reason"] or "")
+        self.console.print(table)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _versions(meta: Mapping[str, Any]) -> str:
+    names = ("config", "rules", "manifest")
+    return " · ".join(f"{name} {(meta[f'{name}_version'] or '–')[:12]}" for name in names)
+
+
+TRY = """\
+Open {url}/docs
+
+  # what does the home page show?
+  curl -s {url}/v1/recommend -H 'X-Dev-User-Id: me' -H 'X-Org-Id: demo' \\
+    -H 'Content-Type: application/json' -d '{{"surface": "home", "k": 5, "user": {{"user_id": "me"}}}}'
+
+  # look at the rules and their ETag
+  curl -si {url}/v1/admin/tenants/demo/rules -H 'X-Dev-User-Id: me'
+
+  # break it: these rules block every item
+  curl -s -X PUT {url}/v1/admin/tenants/demo/rules -H 'X-Dev-User-Id: me' \\
+    -H 'Content-Type: application/json' --data-binary @{bad_rules}
+
+  # bring it back
+  curl -s {url}/v1/admin/tenants/demo/rollback -H 'X-Dev-User-Id: me' \\
+    -H 'Content-Type: application/json' -d '{{"to": "known_good"}}'
+
+The same on the command line:
+
+  export RECSYS_URL={url} RECSYS_TENANT=demo
+  {recsys} recommend -s home
+  {recsys} rules get
+  {recsys} rules put {bad_rules} --reason 'sale: no price labels'
+  {recsys} rollback --to known_good --reason 'home page is empty'
+  {recsys} history
+"""
+"""Meant to be copied, so it is printed as it is: nothing wrapped, nothing coloured."""

@@ -1,0 +1,127 @@
+"""Where a request goes, with what in its headers, and what is said when there is no answer."""
+
+import json
+
+import httpx
+import pytest
+
+from recsys.cli.connection import Target, network_client
+from recsys.cli.database import sqlite_file, without_password
+from recsys.cli.failure import Failure
+from tests.unit.cli.conftest import URL, Service, run
+
+TENANTS: dict[str, object] = {"tenants": [], "next_after": None}
+
+
+def test_a_key_goes_into_its_header_and_without_one_a_service_nearby_learns_the_user() -> None:
+    with_key = network_client(Target(url="http://127.0.0.1:8080", api_key="rsk_1"))
+    nearby = network_client(Target(url="http://localhost:8080"))
+    far = network_client(Target(url="http://service.test"))
+    assert with_key.headers["X-API-Key"] == "rsk_1"
+    assert "X-Dev-User-Id" not in with_key.headers
+    assert nearby.headers["X-Dev-User-Id"]
+    assert "X-Dev-User-Id" not in far.headers
+
+
+@pytest.mark.parametrize("url", ["localhost:8080", "ftp://host", "http://", "http://host:port", ""])
+def test_what_is_no_address_of_a_service_is_refused_with_an_example(url: str) -> None:
+    with pytest.raises(Failure) as caught:
+        network_client(Target(url=url))
+    assert "http://127.0.0.1:8080" in caught.value.hints[0]
+
+
+def test_neither_service_nor_database_is_a_usage_error_that_names_both(service: Service) -> None:
+    result = run("tenant", "list")
+    assert result.exit_code == 2
+    assert "--url" in result.stderr
+    assert "--db" in result.stderr
+
+
+def test_service_and_database_together_is_a_usage_error(service: Service) -> None:
+    result = run("tenant", "list", "--url", URL, "--db", "sqlite:///x.db")
+    assert result.exit_code == 2
+    assert not service.asked
+
+
+def test_an_option_beats_the_environment(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECSYS_URL", URL)
+    result = run("tenant", "list", "--db", "sqlite:///nowhere/none.db")
+    assert result.exit_code == 1
+    assert "There is no database at nowhere/none.db" in result.stderr
+    assert not service.asked
+
+
+def test_the_environment_is_enough(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECSYS_URL", URL)
+    monkeypatch.setenv("RECSYS_API_KEY", "rsk_2")
+    service.on("GET /v1/admin/tenants", httpx.Response(200, json=TENANTS))
+    assert run("tenant", "list").exit_code == 0
+    assert service.last("GET").headers["X-API-Key"] == "rsk_2"
+
+
+def _raise(error: Exception) -> httpx.Response:
+    raise error
+
+
+def test_nobody_answering_says_what_to_check(service: Service) -> None:
+    service.on("GET /v1/admin/tenants", lambda _: _raise(httpx.ConnectError("refused")))
+    result = run("tenant", "list", "--url", URL)
+    assert result.exit_code == 1
+    assert f"Nobody answers at {URL}: refused." in result.stderr
+    assert f"curl {URL}/healthz" in result.stderr
+    assert "--db" in result.stderr
+
+
+def test_a_change_without_an_answer_says_that_it_may_have_happened(service: Service) -> None:
+    service.on("PATCH /v1/admin/tenants/acme", lambda _: _raise(httpx.ReadTimeout("")))
+    result = run("tenant", "freeze", "acme", "--url", URL)
+    assert result.exit_code == 1
+    assert "did not answer within 30 s" in result.stderr
+    assert "recsys history" in result.stderr
+
+
+def test_a_broken_connection_while_reading_says_try_again(service: Service) -> None:
+    service.on("GET /v1/admin/tenants", lambda _: _raise(httpx.RemoteProtocolError("cut off")))
+    result = run("tenant", "list", "--url", URL)
+    assert result.exit_code == 1
+    assert "cut off" in result.stderr
+    assert "Try again" in result.stderr
+
+
+def test_json_is_the_answer_to_the_byte(service: Service) -> None:
+    body = json.dumps(TENANTS, indent=3)
+    service.on("GET /v1/admin/tenants", httpx.Response(200, text=body))
+    assert run("tenant", "list", "--json", "--url", URL).stdout == body + "\n"
+
+
+def test_a_reason_keeps_its_umlauts(service: Service) -> None:
+    answer = {"id": "1", "external_id": "acme", "frozen": True}
+    service.on("PATCH /v1/admin/tenants/acme", httpx.Response(200, json=answer))
+    assert run("tenant", "freeze", "acme", "--reason", "zurück", "--url", URL).exit_code == 0
+    sent = dict(service.last("PATCH").headers.raw)
+    assert sent[b"X-Change-Reason"] == "zurück".encode()
+
+
+@pytest.mark.parametrize(
+    ("db", "file"),
+    [
+        ("sqlite:///a/b.db", "a/b.db"),
+        ("sqlite:////a/b.db?x=1", "/a/b.db"),
+        ("sqlite:///:memory:", None),
+        ("postgresql://h/d", None),
+    ],
+)
+def test_the_file_of_a_sqlite_url(db: str, file: str | None) -> None:
+    found = sqlite_file(db)
+    assert (str(found) if found else None) == file
+
+
+def test_a_password_is_not_shown() -> None:
+    assert without_password("postgresql://me:secret@host/db") == "postgresql://me@host/db"
+    assert without_password("sqlite:///x.db") == "sqlite:///x.db"
+
+
+def test_parameters_that_are_none_are_left_out(service: Service) -> None:
+    service.on("GET /v1/admin/tenants", httpx.Response(200, json=TENANTS))
+    run("tenant", "list", "--url", URL)
+    assert str(service.last("GET").url) == f"{URL}/v1/admin/tenants?limit=100"
