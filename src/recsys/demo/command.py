@@ -118,13 +118,17 @@ def _as_typed(file: Path) -> str:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Let SIGTERM unwind like Ctrl-C does, so that a half-made build is removed and the service stopped."""
+    """Unwind at SIGTERM and SIGINT, so that a half-made build is removed and the service stopped.
+
+    SIGINT too, because a script that starts a program in the background has it ignored there.
+    """
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
