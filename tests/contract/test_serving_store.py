@@ -44,7 +44,7 @@ async def load(
 
 
 async def head_of(serving_store: SqlServingStore, tenant: Tenant) -> TenantHead:
-    return next(head for head in await serving_store.heads() if head.tenant.id == tenant.id)
+    return next(head for head in (await serving_store.overview()).heads if head.tenant.id == tenant.id)
 
 
 async def test_rows_come_back_as_they_were_loaded(
@@ -167,13 +167,13 @@ async def test_keys_come_and_go(
     key, secret = await create_key(store, clock, actor, tenant.id, "shop", Role.SERVING)
     platform, _ = await create_key(store, clock, actor, None, "ops", Role.PLATFORM)
     assert key.key_hash == hash_key(secret)
-    assert {each.id for each in await serving_store.keys()} == {key.id, platform.id}
+    assert {each.id for each in (await serving_store.overview()).keys} == {key.id, platform.id}
     assert (await head_of(serving_store, tenant)).tenant.data_revision == 1
 
     await revoke_key(store, clock, actor, tenant.id, key.id)
     await revoke_key(store, clock, actor, None, platform.id)
 
-    assert await serving_store.keys() == []
+    assert (await serving_store.overview()).keys == []
     assert (await list_keys(store, tenant.id))[0].revoked_at is not None
     assert (await head_of(serving_store, tenant)).tenant.data_revision == 2
     with pytest.raises(NotFound):

@@ -170,6 +170,13 @@ class TenantHead(msgspec.Struct, frozen=True, kw_only=True):
     """The surfaces that have data, each with the data revision that last changed it."""
 
 
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """All tenants and their revisions, and all keys that are not revoked, platform keys among them."""
+
+    heads: list[TenantHead]
+    keys: list[ApiKey]
+
+
 class TenantDocuments(msgspec.Struct, frozen=True, kw_only=True):
     """Every current document of a tenant, all as of ``revision``."""
 
@@ -182,11 +189,8 @@ class TenantDocuments(msgspec.Struct, frozen=True, kw_only=True):
 class ServingStore(Protocol):
     """What replicas read; every method is one consistent view. Raises NotReady without the database."""
 
-    async def heads(self) -> list[TenantHead]:
-        """All tenants and their revisions."""
-
-    async def keys(self) -> list[ApiKey]:
-        """All keys that are not revoked, platform keys among them."""
+    async def overview(self) -> Overview:
+        """What to compare with, and who may ask."""
 
     async def documents(self, tenant_id: str) -> TenantDocuments:
         """The current documents. Raises TenantNotFound."""

@@ -145,9 +145,8 @@ class Replica:
         began = monotonic()
         try:
             async with asyncio.timeout(_POLL_TIMEOUT_SECONDS):
-                heads = await self._store.heads()
-                keys = await self._store.keys()
-            self._take_note(heads, keys)
+                overview = await self._store.overview()
+            self._take_note(overview.heads, overview.keys)
             self._failed, self._polled_at = False, began
             self._observer.polled()
         except (NotReady, TimeoutError) as error:

@@ -11,7 +11,7 @@ from recsys.domain.catalogue import Item, SurfaceRows
 from recsys.domain.document import KINDS, DocumentRef
 from recsys.domain.errors import TenantNotFound
 from recsys.domain.history import Pointers
-from recsys.domain.ports import TenantDocuments, TenantHead
+from recsys.domain.ports import Overview, TenantDocuments, TenantHead
 from recsys.storage import rows
 from recsys.storage.schema import DOCUMENTS, api_keys, covisits, items, popularity, surfaces, tenants
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from recsys.domain.api_key import ApiKey
     from recsys.storage.engine import Database
 
 
@@ -29,20 +28,17 @@ class SqlServingStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def heads(self) -> list[TenantHead]:
-        """All tenants and their revisions."""
+    async def overview(self) -> Overview:
+        """All tenants and their revisions, and all keys that are not revoked: one short transaction per poll."""
         async with self._database.read() as connection:
             found = [rows.to_tenant(row) for row in await connection.execute(select(tenants))]
+            valid = await connection.execute(select(api_keys).where(api_keys.c.revoked_at.is_(None)))
+            keys = [rows.to_api_key(row) for row in valid]
             data: dict[str, dict[str, int]] = {}
             for row in await connection.execute(select(surfaces)):
                 data.setdefault(row.tenant_id, {})[row.namespace] = row.data_revision
-        return [TenantHead(tenant=tenant, surfaces=data.get(tenant.id, {})) for tenant in found]
-
-    async def keys(self) -> list[ApiKey]:
-        """All keys that are not revoked, platform keys among them."""
-        async with self._database.read() as connection:
-            found = await connection.execute(select(api_keys).where(api_keys.c.revoked_at.is_(None)))
-            return [rows.to_api_key(row) for row in found]
+        heads = [TenantHead(tenant=tenant, surfaces=data.get(tenant.id, {})) for tenant in found]
+        return Overview(heads=heads, keys=keys)
 
     async def documents(self, tenant_id: str) -> TenantDocuments:
         """The current documents. Raises TenantNotFound."""

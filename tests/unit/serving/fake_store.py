@@ -15,7 +15,7 @@ from recsys.domain.catalogue import SurfaceRows
 from recsys.domain.document import DocumentRef
 from recsys.domain.errors import NotReady, TenantNotFound
 from recsys.domain.history import Pointers
-from recsys.domain.ports import TenantDocuments, TenantHead
+from recsys.domain.ports import Overview, TenantDocuments, TenantHead
 from recsys.domain.tenant import Tenant
 from tests.unit.ranking.surface import NOW, item, rows
 
@@ -64,16 +64,13 @@ class FakeServingStore:
         )  # fmt: skip
         self.keys_stored = [*self.keys_stored, made]
 
-    async def heads(self) -> list[TenantHead]:
+    async def overview(self) -> Overview:
         self._reach()
-        return [
+        heads = [
             TenantHead(tenant=t, surfaces={s: d.data_revision for (owner, s), d in self.rows.items() if owner == t.id})
             for t in self.tenants.values()
         ]
-
-    async def keys(self) -> list[ApiKey]:
-        self._reach()
-        return self.keys_stored
+        return Overview(heads=heads, keys=self.keys_stored)
 
     async def documents(self, tenant_id: str) -> TenantDocuments:
         self._reach()
