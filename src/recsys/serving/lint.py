@@ -36,7 +36,11 @@ def lint(ref: DocumentRef, value: Json, catalogue: SurfaceCatalogue, now: dateti
             return lint_rules(read_rules(value), catalogue, now, prefix)
     except InvalidRequest as error:
         return [Lint(code="UNREADABLE", detail=f"This release cannot read the document: {error.detail}")]
-    return list(_surface_lint(ref.surface, catalogue, "/surface"))
+    detail = "The manifest is kept and versioned, but this release serves from tables and reads no artifacts."
+    return [
+        Lint(code="NOT_YET_EFFECTIVE", detail=detail, pointer="/current"),
+        *_surface_lint(ref.surface, catalogue, "/surface"),
+    ]
 
 
 def lint_rules(rules: Sequence[Rule], catalogue: SurfaceCatalogue, now: datetime, prefix: str = "") -> list[Lint]:

@@ -1,0 +1,51 @@
+"""``python -m bench``: measure, print the tables, and leave them in ``bench/results``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from time import monotonic
+
+from bench import change, load, rank, serve
+from bench.figure import Options, Section
+from bench.machine import circumstances
+from bench.report import write
+
+BENCHMARKS: dict[str, Callable[[Options], Section]] = {
+    "serve": serve.measure,
+    "change": change.measure,
+    "load": load.measure,
+    "rank": rank.measure,
+}
+
+
+def main() -> None:
+    """Run what was asked for."""
+    given = _arguments()
+    options = Options(given.seconds, given.rounds, given.connections)
+    about = circumstances()
+    began = monotonic()
+    sections = []
+    for name in given.only or BENCHMARKS:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        sections.append(BENCHMARKS[name](options))
+    part = "".join(f"-{name}" for name in given.only)
+    name = f"{about.date[:10]}-{about.commit[:7]}{part}"
+    print(write(name, about, sections, monotonic() - began))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure RecSys on this machine (Linux).")
+    parser.add_argument("--seconds", type=float, default=2, help="how long a round of load lasts (default: 2)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each thing is measured (default: 3)")
+    parser.add_argument("--connections", type=int, default=32, help="connections of the load generator (default: 32)")
+    parser.add_argument(
+        "--only", action="append", default=[], choices=BENCHMARKS, metavar="NAME",
+        help=f"measure only this, may be repeated: {', '.join(BENCHMARKS)}",
+    )  # fmt: skip
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

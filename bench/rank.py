@@ -1,0 +1,86 @@
+"""``rank``: what an answer and a snapshot cost without HTTP and database, in this process on one core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from itertools import cycle
+from time import process_time
+
+import msgspec
+
+from bench.figure import Options, Rounds, Section
+from bench.process import SERVER_CORE, pinned
+from bench.synthetic import CONFIG, SURFACE, requests, rules, surface_rows
+from recsys.domain.catalogue import SurfaceRows
+from recsys.domain.document import DocumentRef
+from recsys.domain.history import Pointers
+from recsys.domain.ports import TenantDocuments
+from recsys.domain.recommend import RecommendRequest
+from recsys.domain.tenant import Tenant
+from recsys.serving.answer import recommend
+from recsys.serving.snapshot import Snapshot, build_part, compose, read_documents
+
+SIZES = (10_000, 100_000)
+NEIGHBOURS, DAYS = 10, 3
+BATCH = 50
+NOW = datetime(2026, 2, 1, tzinfo=UTC)
+TENANT = Tenant(id="00000000-0000-0000-0000-000000000001", external_id="shop", name="shop", created_at=NOW)
+
+
+def measure(options: Options) -> Section:
+    """Answers and builds for each size, alternating."""
+    rounds = Rounds()
+    rows = {size: surface_rows(size, neighbours=NEIGHBOURS, days=DAYS) for size in SIZES}
+    with pinned(SERVER_CORE):
+        for _ in range(options.rounds):
+            for size in SIZES:
+                snapshot = _measure_builds(size, rows[size], rounds)
+                _measure_answers(size, snapshot, options.seconds / 4, rounds)
+    what = (
+        f"CPU time (one thread, no I/O) in this process on core {SERVER_CORE}: `recommend` on a snapshot, k = 20, "
+        f"{NEIGHBOURS} neighbours per item, 50 rules. Signals: rows → arrays, after a load. Documents: read config and "
+        "rules and compose, after a change."
+    )
+    return Section("rank", what, rounds.figures())
+
+
+def _measure_builds(size: int, rows: SurfaceRows, rounds: Rounds) -> Snapshot:
+    texts = {
+        DocumentRef("config"): msgspec.json.encode(CONFIG).decode(),
+        DocumentRef("rules"): msgspec.json.encode(rules()).decode(),
+    }
+    documents = TenantDocuments(tenant_id=TENANT.id, revision=1, pointers=Pointers(), texts=texts)
+    began = process_time()
+    part = build_part(rows)
+    rounds.add(f"{size:,} items", "build signals", "ms", 1e3 * (process_time() - began))
+    put_together = partial(compose, TENANT, parts={SURFACE: part}, previous=None, data_revision=1, now=NOW)
+    put_together(read_documents(documents))  # the popularity order is kept with the signals
+    began = process_time()
+    snapshot = put_together(read_documents(documents))
+    rounds.add(f"{size:,} items", "build documents", "ms", 1e3 * (process_time() - began))
+    return snapshot
+
+
+def _measure_answers(size: int, snapshot: Snapshot, seconds: float, rounds: Rounds) -> None:
+    for case, bodies in requests(size).items():
+        asked = cycle([msgspec.convert(body, RecommendRequest) for body in bodies])
+        answer = partial(recommend, snapshot, request_id="bench", now=NOW, stale=False)
+
+        def one(asked: cycle[RecommendRequest] = asked, answer: Callable[..., object] = answer) -> None:
+            answer(next(asked))
+
+        rounds.add(f"{size:,} items", case, "µs", 1e6 * _seconds_each(one, seconds))
+
+
+def _seconds_each(what: Callable[[], None], seconds: float) -> float:
+    """The mean CPU time of a call, over batches for at least so long, after a warm-up."""
+    for _ in range(BATCH):
+        what()
+    calls, began = 0, process_time()
+    while (passed := process_time() - began) < seconds or not calls:
+        for _ in range(BATCH):
+            what()
+        calls += BATCH
+    return passed / calls
