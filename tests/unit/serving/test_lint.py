@@ -71,4 +71,4 @@ def test_what_cannot_be_read_is_one_warning(kind: str) -> None:
 
 def test_a_manifest_for_a_surface_without_data() -> None:
     assert found("manifest", {}, "nowhere") == [("NOT_YET_EFFECTIVE", "/current"), ("NO_DATA", "/surface")]
-    assert found("manifest", {}, "home") == []
+    assert found("manifest", {}, "home") == [("NOT_YET_EFFECTIVE", "/current")]
