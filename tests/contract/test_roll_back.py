@@ -137,6 +137,30 @@ async def test_known_good_is_the_latest_revision_with_the_label(
     assert version_of(await back(store, actor, tenant, to="known_good")) == versions[1]
 
 
+async def test_a_label_can_be_taken_off_again(
+    store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]
+) -> None:
+    for revision in (1, 2):
+        await label_revision(store, actor, tenant.id, revision, "known_good")
+    entry = await label_revision(store, actor, tenant.id, 2, "known_good", present=False)
+    await label_revision(store, actor, tenant.id, 2, "known_good", present=False)
+    assert entry.labels == []
+
+    assert version_of(await back(store, actor, tenant, to="known_good")) == versions[0]
+    actions = [entry.action for entry in await read_audit(store, tenant.id, 4, None)]
+    assert actions == ["config.rollback", "revision.unlabel", "revision.label", "revision.label"]
+
+
+async def test_a_time_before_the_tenant_is_a_mistake_and_not_an_empty_state(
+    store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]
+) -> None:
+    before = tenant.created_at - timedelta(days=1)
+    with pytest.raises(Unprocessable, match="exists since"):
+        await back(store, actor, tenant, at=before)
+    with pytest.raises(Unprocessable, match="exists since"):
+        await roll_back_tenant(store, actor, tenant.id, RollbackRequest(at=before), ANYTHING)
+
+
 @pytest.mark.parametrize(
     "target", [{}, {"to": "x", "revision": 1}, {"audit_id": 1, "steps": 1}], ids=["none", "two", "other two"]
 )

@@ -22,8 +22,10 @@ async def read_history(
         return await reader.ledger(tenant_id, limit, before_revision)
 
 
-async def label_revision(store: ControlStore, actor: Actor, tenant_id: str, revision: int, label: str) -> LedgerEntry:
-    """Put the label ``known_good`` on a revision, so that ``{"to": "known_good"}`` can find it.
+async def label_revision(
+    store: ControlStore, actor: Actor, tenant_id: str, revision: int, label: str, *, present: bool = True
+) -> LedgerEntry:
+    """Put the label ``known_good`` on a revision, where ``{"to": "known_good"}`` finds it, or take it off again.
 
     Raises:
         InvalidRequest: another label.
@@ -31,12 +33,12 @@ async def label_revision(store: ControlStore, actor: Actor, tenant_id: str, revi
     """
     if label != KNOWN_GOOD:
         raise InvalidRequest(faults=[Fault("/label", f"The one label there is: {KNOWN_GOOD}.")])
-    record = AuditRecord(
-        action="revision.label", entity_type="revision", entity_id=str(revision), extra={"label": label}
-    )
+    action = "revision.label" if present else "revision.unlabel"
+    record = AuditRecord(action=action, entity_type="revision", entity_id=str(revision), extra={"label": label})
     async with store.changing(tenant_id, actor) as transaction:
-        await transaction.label(revision, label, record)
+        change = transaction.label if present else transaction.unlabel
+        await change(revision, label, record)
         entry = await transaction.ledger_entry(transaction.locked.id, revision)
     if entry is None:
-        raise VersionNotFound
+        raise VersionNotFound(f"This tenant has no revision {revision}.")
     return entry

@@ -169,6 +169,9 @@ async def _pointers_then(transaction: TenantTransaction, request: RollbackReques
         found = await transaction.ledger_entry(tenant_id, request.revision)
         return _pointers(found, f"This tenant has no revision {request.revision}.")
     if request.at is not None:
+        if request.at < transaction.locked.created_at:
+            detail = f"The tenant exists since {transaction.locked.created_at.isoformat()}; to clear all: revision 0."
+            raise Unprocessable(faults=[Fault("/at", detail)])
         # Before the first entry nothing was current: that is a state too.
         then = await transaction.ledger_at(tenant_id, request.at)
         return then.pointers if then else Pointers()

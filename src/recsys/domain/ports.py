@@ -113,6 +113,9 @@ class TenantTransaction(Reader, Protocol):
     async def label(self, revision: int, label: str, record: AuditRecord) -> None:
         """Put a label on a revision; the same label twice is one label."""
 
+    async def unlabel(self, revision: int, label: str, record: AuditRecord) -> None:
+        """Take a label off a revision; taking it off twice is taking it off."""
+
     async def update(self, settings: TenantSettings, record: AuditRecord) -> Tenant:
         """Change tenant settings; a change of status raises the data revision."""
 

@@ -63,13 +63,17 @@ class Authenticator:
             InvalidRequest: a principal of all tenants named none.
             Forbidden: platform keys do not serve.
         """
-        named = headers.get(b"x-org-id") if self._unbound(headers) else None
-        reference = named.decode("latin-1") if named else principal.tenant_id
+        named = headers.get(b"x-org-id")
+        reference = named.decode("latin-1") if named and self._unbound(headers) else principal.tenant_id
         if reference is None:
             if self._unbound(headers):
                 raise InvalidRequest(faults=[Fault("", "Say which tenant to serve: send X-Org-Id.")])
             raise Forbidden("A platform key belongs to no tenant and does not serve. Use a key of the tenant.")
-        return self._tenant(reference)
+        tenant = self._tenant(reference)
+        if named and named.decode("latin-1") not in (tenant.id, tenant.external_id):
+            # Answering with the key's tenant would make a wrong key look like the right answer.
+            raise TenantNotFound
+        return tenant
 
     def _unbound(self, headers: Mapping[bytes, bytes]) -> bool:
         """Whether the caller may choose a tenant by header: keys may not, theirs is fixed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from litestar import Controller, get, post, put
+from litestar import Controller, delete, get, post, put
 from litestar.params import PathParameter
 
 from recsys.control.outcome import TenantOutcome
@@ -53,6 +53,21 @@ class HistoryController(Controller):
     ) -> LedgerEntry:
         """Label a revision, so that `{"to": "known_good"}` leads back to it."""
         return await label_revision(call.service.store, call.actor, tenant.id, revision, KNOWN_GOOD)
+
+    @delete(
+        "/history/{revision:int}/labels/known_good",
+        permission=Permission.RESPOND,
+        status_code=200,
+        summary="Mark as known good no longer",
+    )
+    async def unlabel(
+        self,
+        call: Given[Call],
+        tenant: Given[Tenant],
+        revision: Annotated[int, PathParameter(ge=0, le=2**53 - 1)],
+    ) -> LedgerEntry:
+        """Take the label off again."""
+        return await label_revision(call.service.store, call.actor, tenant.id, revision, KNOWN_GOOD, present=False)
 
     @post("/rollback", permission=Permission.RESPOND, body=RollbackRequest, status_code=200, summary="Go back together")
     async def roll_back(

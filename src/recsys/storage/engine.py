@@ -16,12 +16,15 @@ from recsys.domain.errors import InvalidRequest, NotReady, Overloaded
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from sqlalchemy import Connection
+    from sqlalchemy import URL, Connection
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+PARAMETERS = {"host", "port", "sslmode"}
 BUSY_TIMEOUT_MS = 10_000
 LOCK_NOT_AVAILABLE = "55P03"
+UNAVAILABLE = ("08", "53", "57P")
+"""Beginnings of SQLSTATEs that mean: not now (connection, resources, shutting down or starting up)."""
 
 
 class Database:
@@ -85,8 +88,17 @@ def open_database(url: str) -> Database:
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
     else:
-        engine = create_async_engine(parsed, pool_size=10, max_overflow=10, pool_pre_ping=True)
+        engine = create_async_engine(_for_asyncpg(parsed), pool_size=10, max_overflow=10, pool_pre_ping=True)
     return Database(engine)
+
+
+def _for_asyncpg(url: URL) -> URL:
+    """The URL with its parameters as the driver calls them; others would surface as a TypeError at first use."""
+    if unknown := sorted(url.query.keys() - PARAMETERS):
+        detail = f"A postgresql:// URL takes the parameters {', '.join(sorted(PARAMETERS))}, not {', '.join(unknown)}."
+        raise InvalidRequest(detail)
+    query = {"ssl" if name == "sslmode" else name: value for name, value in url.query.items()}
+    return url.set(query=query)
 
 
 def is_lock_timeout(error: BaseException) -> bool:
@@ -110,6 +122,14 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def _is_unavailable(error: exc.DBAPIError) -> bool:
+    if error.connection_invalidated or isinstance(error, (exc.OperationalError, exc.InterfaceError)):
+        return True
+    if (getattr(error.orig, "sqlstate", None) or "").startswith(UNAVAILABLE):
+        return True
+    return any(words in str(error.orig) for words in ("file is not a database", "disk image is malformed"))
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     """Turn a driver's complaint about the connection into NotReady, and a busy SQLite into Overloaded."""
@@ -118,7 +138,7 @@ def _translated() -> Iterator[None]:
     except exc.DBAPIError as error:
         if "database is locked" in str(error.orig):
             raise Overloaded("The database is busy with another writer; try again.") from error
-        if error.connection_invalidated or isinstance(error, (exc.OperationalError, exc.InterfaceError)):
+        if _is_unavailable(error):
             raise NotReady from error
         raise
     except (OSError, exc.TimeoutError) as error:

@@ -7,7 +7,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import msgspec
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from recsys.domain.document import Version
 from recsys.domain.errors import NotFound, VersionNotFound
@@ -91,6 +91,12 @@ class SqlTenantTransaction(SqlReader):
             )
         )
         await self._audit(record)
+
+    async def unlabel(self, revision: int, label: str, record: AuditRecord) -> None:
+        """Take a label off a revision; taking it off twice is taking it off."""
+        mine = (labels.c.tenant_id == self.locked.id, labels.c.revision == revision, labels.c.label == label)
+        if (await self._connection.execute(delete(labels).where(*mine))).rowcount:
+            await self._audit(record)
 
     async def update(self, settings: TenantSettings, record: AuditRecord) -> Tenant:
         """Change tenant settings; a change of status raises the data revision."""

@@ -13,7 +13,6 @@ APPEND_ONLY = (
     "tenant_rule_versions",
     "tenant_manifest_versions",
     "tenant_revisions",
-    "tenant_revision_labels",
     "audit_log",
 )
 
@@ -84,6 +83,7 @@ declare
   before ${versions}%rowtype;
   after ${versions}%rowtype;
   manifests jsonb;
+  actor text := 'break-glass';
 begin
   if tg_op = 'DELETE' then pointer := old; else pointer := new; end if;
   if tg_op = 'UPDATE' and (${moved}) then
@@ -105,12 +105,16 @@ begin
   if tg_op <> 'INSERT' then
     select * into before from ${versions} where tenant_id = old.tenant_id and id = old.${version_id};
   end if;
+  -- A statement that leaves updated_at alone has left updated_by_sub alone too: that name moved it last time.
+  if tg_op = 'INSERT' or (tg_op = 'UPDATE' and new.updated_at is distinct from old.updated_at) then
+    actor := new.updated_by_sub;
+  end if;
   insert into tenant_revisions
     (tenant_id, revision, occurred_at, actor_sub, actor_type, action, reason,
      config_version, rules_version, manifest_versions)
   values
     (pointer.tenant_id, coalesce(ledger.revision, 0) + 1, greatest(clock_timestamp(), ledger.occurred_at),
-     case when tg_op = 'DELETE' then session_user::text else pointer.updated_by_sub end, 'break-glass',
+     actor, 'break-glass',
      '${kind}.update', 'written by hand', ${config}, ${rules}, ${manifests})
   returning * into ledger;
   update tenants set revision = ledger.revision where id = ledger.tenant_id;

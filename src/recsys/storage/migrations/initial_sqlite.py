@@ -15,7 +15,6 @@ APPEND_ONLY = {
     "tenant_revisions": (
         "tenant_id = new.tenant_id and (revision = new.revision or idempotency_key = new.idempotency_key)"
     ),
-    "tenant_revision_labels": "tenant_id = new.tenant_id and revision = new.revision and label = new.label",
     "audit_log": "id = new.id",
 }
 """Each append-only table, and when a new row would take the place of an old one."""
@@ -164,12 +163,17 @@ def _filled(kind: dict[str, str], row: str, old_id: str | None) -> dict[str, str
         return f"(select {column} from {kind['versions']} where tenant_id = {row}.tenant_id and id = {version_id})"
 
     new_id = None if row == "old" else "new." + kind["version_id"]
+    actor = "'break-glass'"
+    if new_id is not None:
+        # A statement that leaves updated_at alone has left updated_by_sub alone too: that name moved it last time.
+        named = "new.updated_by_sub"
+        actor = f"case when new.updated_at is old.updated_at then {actor} else {named} end" if old_id else named
     etag = of_version("etag", new_id)
     values = {name: Template(text).safe_substitute(row=row, etag=etag) for name, text in kind.items()}
     values |= {
         "row": row,
         "etag": etag,
-        "actor": "'break-glass'" if row == "old" else "new.updated_by_sub",
+        "actor": actor,
         "now": "strftime('%Y-%m-%d %H:%M:%f000', 'now')",
         "revision": f"(select max(revision) from tenant_revisions where tenant_id = {row}.tenant_id)",
         "before_etag": of_version("etag", old_id),

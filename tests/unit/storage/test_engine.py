@@ -1,0 +1,38 @@
+"""Opening a database: which URLs are understood, and what drivers say in words of our own."""
+
+from pathlib import Path
+
+import pytest
+
+from recsys.domain.errors import InvalidRequest, NotReady
+from recsys.storage.engine import open_database
+from recsys.storage.serving_store import SqlServingStore
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://u:secret@h/d", "not a url", "", "postgresql://u@h/d?target_session_attrs=any"]
+)
+def test_urls_of_other_kinds_are_refused_without_quoting_secrets(url: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        open_database(url)
+    assert "secret" not in caught.value.detail
+
+
+def test_sslmode_as_providers_write_it_is_understood() -> None:
+    database = open_database("postgresql://u:p@h/d?sslmode=require")
+    assert dict(database.engine.url.query) == {"ssl": "require"}
+
+
+async def test_a_file_that_is_no_database_is_not_ready(tmp_path: Path) -> None:
+    (tmp_path / "no.db").write_text("this is not a database, and longer than a header would be " * 20)
+    database = open_database(f"sqlite:///{tmp_path / 'no.db'}")
+    with pytest.raises(NotReady):
+        await SqlServingStore(database).overview()
+    await database.close()
+
+
+async def test_nobody_listening_is_not_ready() -> None:
+    database = open_database("postgresql://u@127.0.0.1:1/d")
+    with pytest.raises(NotReady):
+        await SqlServingStore(database).overview()
+    await database.close()
