@@ -113,6 +113,19 @@ def compile_rules(rules: Sequence[Rule], signals: SurfaceSignals, popularity: Po
     return CompiledRules(compiled, popularity)
 
 
+def count_blocked(rules: Sequence[Rule], signals: SurfaceSignals, now: datetime) -> int:
+    """How many items of a surface the rules in force for all segments block."""
+    hit = [
+        _targets(rule, signals)
+        for rule in rules
+        if rule.action == "block"
+        and rule.segment is None
+        and rule.surface in (None, signals.surface)
+        and rule.in_force(now)
+    ]
+    return int(np.unique(np.concatenate(hit)).size) if hit else 0
+
+
 def choose_pins(active: ActiveRules, keep: Callable[[Indices], Indices], limit: int) -> Indices:
     """The pinned items in their order: at most ``limit`` in all and ``max_pins`` of each rule, eligible ones only."""
     chosen: list[int] = []

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from recsys.domain.canonical import Json
 
 _ITEMS_NAMED = 5
+_MOST_BLOCKED = 0.5
+"""A larger share of a surface than this is more likely a mistake than merchandising."""
 
 
 class SurfaceCatalogue(Catalogue, Protocol):
@@ -24,6 +26,9 @@ class SurfaceCatalogue(Catalogue, Protocol):
 
     def has_surface(self, surface: str) -> bool:
         """Whether the surface has data."""
+
+    def count_blocked(self, rules: Sequence[Rule], now: datetime) -> dict[str, tuple[int, int]]:
+        """How many items of each surface these rules block at ``now``, and how many items it has."""
 
 
 def lint(ref: DocumentRef, value: Json, catalogue: SurfaceCatalogue, now: datetime) -> list[Lint]:
@@ -45,7 +50,12 @@ def lint(ref: DocumentRef, value: Json, catalogue: SurfaceCatalogue, now: dateti
 
 def lint_rules(rules: Sequence[Rule], catalogue: SurfaceCatalogue, now: datetime, prefix: str = "") -> list[Lint]:
     """The warnings about rules; pointers begin with ``prefix``."""
-    return [each for at, rule in enumerate(rules) for each in _rule_lint(rule, catalogue, now, f"{prefix}/{at}")]
+    found = [each for at, rule in enumerate(rules) for each in _rule_lint(rule, catalogue, now, f"{prefix}/{at}")]
+    for surface, (blocked, items) in catalogue.count_blocked(rules, now).items():
+        if blocked > items * _MOST_BLOCKED:
+            detail = f"These rules block {blocked:,} of the {items:,} items of the surface {surface!r}."
+            found.append(Lint(code="MOSTLY_BLOCKED", detail=detail, pointer=prefix))
+    return found
 
 
 def lint_config(config: Config, catalogue: SurfaceCatalogue) -> list[Lint]:

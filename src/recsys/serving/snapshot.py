@@ -14,11 +14,12 @@ from recsys.domain.manifest import read_manifest
 from recsys.domain.recommend import DEFAULT_SEGMENT
 from recsys.domain.rules import Rule, read_rules
 from recsys.ranking.popularity import PopularityRanking, rank_popularity
+from recsys.ranking.rules import count_blocked
 from recsys.ranking.signals import SurfaceSignals, build_signals
 from recsys.ranking.state import SurfaceState, compose_surface
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from recsys.domain.catalogue import SurfaceRows
@@ -162,6 +163,13 @@ class SnapshotCatalogue:
             for signals in self._of(surface)
             if tag in signals.tag_index
         )
+
+    def count_blocked(self, rules: Sequence[Rule], now: datetime) -> dict[str, tuple[int, int]]:
+        """How many items of each surface these rules block at ``now``, and how many items it has."""
+        return {
+            name: (count_blocked(rules, part.signals, now), len(part.signals.ids))
+            for name, part in sorted(self.parts.items())
+        }
 
     def _of(self, surface: str | None) -> list[SurfaceSignals]:
         return [part.signals for name, part in self.parts.items() if surface in (None, name)]

@@ -10,7 +10,9 @@ from recsys.serving.lint import lint
 from recsys.serving.snapshot import SnapshotCatalogue, build_part
 from tests.unit.ranking.surface import NOW, item, rows
 
-CATALOGUE = SnapshotCatalogue({"home": build_part(rows([item("a", "red", brand="x")]))})
+CATALOGUE = SnapshotCatalogue(
+    {"home": build_part(rows([item("a", "red", brand="x"), item("b", "red"), item("c", "blue")]))}
+)
 BLOCK = {"action": "block", "target_type": "item", "target_key": "a"}
 PAST, FUTURE = ((NOW + timedelta(days=n)).isoformat() for n in (-1, 1))
 
@@ -36,6 +38,24 @@ def found(kind: str, value: Any, surface: str = "") -> list[tuple[str, str]]:
 def test_rules(rule: dict[str, Any], code: str, at: str) -> None:
     assert found("rules", [BLOCK, BLOCK | rule]) == [(code, f"/1{at}")]
     assert found("rules", {"rules": [BLOCK | rule]}) == [(code, f"/rules/0{at}")]
+
+
+RED = {"action": "block", "target_type": "tag", "target_key": "red"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "mostly"),
+    [
+        ([BLOCK], False),
+        ([RED], True),
+        ([BLOCK, BLOCK | {"target_key": "b"}], True),
+        ([RED | {"segment": "new_users"}], False),
+        ([RED | {"surface": "home"}], True),
+        ([RED | {"action": "boost", "boost_value": 1}], False),
+    ],
+)
+def test_rules_that_empty_a_surface(rules: list[dict[str, Any]], *, mostly: bool) -> None:
+    assert (("MOSTLY_BLOCKED", "") in found("rules", rules)) is mostly
 
 
 @pytest.mark.parametrize(
