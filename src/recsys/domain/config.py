@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from recsys.domain.canonical import escape
 from recsys.domain.errors import Fault
-from recsys.domain.names import Surface
+from recsys.domain.names import Segment, Surface
 from recsys.domain.validation import convert, faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from recsys.domain.canonical import Json
 
 Algorithm = Literal["blend", "popularity", "cooc", "implicit", "content_sim", "session_seq"]
 Finite = Annotated[float, Meta(ge=-1e12, le=1e12)]
 HalfLife = Annotated[float, Meta(gt=0, le=100_000)]
+Name = Annotated[str, Meta(min_length=1, max_length=128)]
 KNOWN_FLAGS = ("enable_rules",)
 
 
@@ -106,10 +109,35 @@ class SurfaceConfig(_Section, frozen=True):
     exclude: ExcludeConfig | None = None
 
 
-class Config(SurfaceConfig, frozen=True):
-    """The config document as stored. Experiments and the guard are kept as sent; see ``lint``."""
+class Variant(_Section, frozen=True):
+    """One arm of an experiment: its share of the subjects, and what it changes about the surface's config."""
 
-    experiments: Annotated[list[dict[str, Any]], Meta(max_length=100)] | None = None
+    name: Name
+    weight: Annotated[float, Meta(ge=0, le=1e6)] = 1.0
+    config: SurfaceConfig = SurfaceConfig()
+
+
+class Experiment(_Section, frozen=True):
+    """A comparison of variants.
+
+    ``traffic``: the share of the subjects that take part; ``salt``: absent, the id. Where several experiments concern a
+    request, the later one in the document wins, section by section.
+    """
+
+    id: Name
+    variants: Annotated[list[Variant], Meta(min_length=1, max_length=20)]
+    salt: Name | None = None
+    traffic: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    surface: Surface | None = None
+    segment: Segment | None = None
+    starts_at: Annotated[datetime, Meta(tz=True)] | None = None
+    ends_at: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class Config(SurfaceConfig, frozen=True):
+    """The config document as stored. The guard is kept as sent; see ``lint``."""
+
+    experiments: Annotated[list[Experiment], Meta(max_length=100)] | None = None
     guard: dict[str, Any] | None = None
     surfaces: Annotated[dict[Surface, SurfaceConfig], Meta(max_length=1_000)] | None = None
 
@@ -127,18 +155,24 @@ class SurfaceSettings(msgspec.Struct, frozen=True, kw_only=True):
     personalization: PersonalizationConfig
 
 
-def resolve(config: Config, surface: str) -> SurfaceSettings:
-    """Lay a surface's overrides over the tenant's config and the defaults."""
-    override = (config.surfaces or {}).get(surface) or SurfaceConfig()
+def resolve(config: Config, surface: str, variants: Sequence[Variant] = ()) -> SurfaceSettings:
+    """Lay the overrides of variants (the last wins) over the surface's, the tenant's config and the defaults."""
+    surface_config = (config.surfaces or {}).get(surface) or SurfaceConfig()
+    layers = [*(variant.config for variant in reversed(variants)), surface_config, config]
+
+    def first(section: str, default: Any) -> Any:
+        return next((found for layer in layers if (found := getattr(layer, section)) is not None), default)
+
+    flags = {name: value for layer in reversed(layers) for name, value in (layer.flags or {}).items()}
     return SurfaceSettings(
-        weights=override.weights or config.weights,
-        algorithm=override.algorithm or config.algorithm or "blend",
-        limits=override.limits or config.limits or Limits(),
-        enable_rules={**(config.flags or {}), **(override.flags or {})}.get("enable_rules", True),
-        popularity=override.popularity or config.popularity or PopularityConfig(),
-        anchors=override.anchors or config.anchors or AnchorsConfig(),
-        diversity=override.diversity or config.diversity or DiversityConfig(),
-        personalization=override.personalization or config.personalization or PersonalizationConfig(),
+        weights=first("weights", None),
+        algorithm=first("algorithm", "blend"),
+        limits=first("limits", Limits()),
+        enable_rules=flags.get("enable_rules", True),
+        popularity=first("popularity", PopularityConfig()),
+        anchors=first("anchors", AnchorsConfig()),
+        diversity=first("diversity", DiversityConfig()),
+        personalization=first("personalization", PersonalizationConfig()),
     )
 
 
@@ -157,12 +191,33 @@ def config_faults(value: Json) -> Iterator[Fault]:
 
 
 def config_mistakes(value: Json) -> Iterator[Fault]:
-    """What is wrong in meaning about a well-formed config document: negative weights."""
+    """What is wrong in meaning about a well-formed config document: negative weights, impossible experiments."""
     config = read_config(value)
-    parts = [
-        ("", config),
-        *((f"/surfaces/{name}", part) for name, part in (config.surfaces or {}).items()),
-    ]
-    for pointer, part in parts:
+    for pointer, part in _sections(config):
         for name in part.weights.negative() if part.weights else ():
             yield Fault(f"{pointer}/weights/{name}", "A weight must not be negative.")
+    seen: set[str] = set()
+    for at, experiment in enumerate(config.experiments or []):
+        yield from (Fault(f"/experiments/{at}{where}", what) for where, what in _impossible(experiment, seen))
+        seen.add(experiment.id)
+
+
+def _sections(config: Config) -> Iterator[tuple[str, SurfaceConfig]]:
+    yield "", config
+    for name, part in (config.surfaces or {}).items():
+        yield f"/surfaces/{escape(name)}", part
+    for at, experiment in enumerate(config.experiments or []):
+        for number, variant in enumerate(experiment.variants):
+            yield f"/experiments/{at}/variants/{number}/config", variant.config
+
+
+def _impossible(experiment: Experiment, seen: set[str]) -> Iterator[tuple[str, str]]:
+    if experiment.id in seen:
+        yield "/id", f"There are two experiments {experiment.id!r}."
+    names = {variant.name for variant in experiment.variants}
+    if len(names) < len(experiment.variants):
+        yield "/variants", "Two variants have the same name."
+    if not any(variant.weight for variant in experiment.variants):
+        yield "/variants", "At least one variant needs a weight above 0."
+    if experiment.starts_at and experiment.ends_at and experiment.ends_at <= experiment.starts_at:
+        yield "/ends_at", "The window is empty: ends_at must be later than starts_at."

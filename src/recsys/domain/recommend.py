@@ -84,7 +84,7 @@ class Options(_Part, frozen=True):
 
 
 class ExperimentChoice(_Part, frozen=True):
-    """An assignment that the caller made itself."""
+    """Which variant of an experiment: in a request, an assignment that the caller made itself."""
 
     id: ShortText
     variant: ShortText
@@ -155,8 +155,11 @@ class RankedItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     explain: Explanation | None = None
 
 
-class AnswerMeta(msgspec.Struct, frozen=True, kw_only=True):
-    """What produced an answer. A version is null where the tenant has no such document."""
+class AnswerMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What produced an answer. A version is null where the tenant has no such document.
+
+    ``experiments``: the variants that were laid over the config, if any.
+    """
 
     tenant_id: str
     surface: str
@@ -168,6 +171,7 @@ class AnswerMeta(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     data_revision: int
     request_id: str
+    experiments: list[ExperimentChoice] = []
     counts: dict[str, int]
     timings_ms: dict[str, float]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from recsys.domain.config import Limits, SurfaceSettings, resolve
+from recsys.domain.config import Limits, SurfaceSettings, Variant, resolve
 from recsys.domain.errors import ExplainTooLarge, Fault, InvalidRequest
 from recsys.domain.recommend import (
     AnswerMeta,
@@ -22,6 +22,7 @@ from recsys.domain.recommend import (
 from recsys.ranking.pipeline import ALGO_VERSION, Ranking, rank
 from recsys.ranking.scores import choose_weights
 from recsys.ranking.similar import similar as rank_similar
+from recsys.serving.experiments import NOBODY_CHOSEN, Chosen, choose_variants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,48 +42,56 @@ def recommend(
 
     Raises:
         InvalidRequest: more exclude_ids than the tenant's limits allow.
+        Unprocessable: a variant that its experiment does not have.
         ExplainTooLarge: explain=full for more than 50 items.
     """
-    request, notices = _within(request, _settings(snapshot, request.surface).limits)
+    at = request.context.now or now
+    chosen = choose_variants(snapshot.documents.config, request, at)
     surface = snapshot.surfaces.get(request.surface)
-    ranking = rank(surface, request, request.context.now or now) if surface else _no_data(request.surface)
-    return _response(snapshot, request, ranking, [*notices, *_stale_notices(stale=stale)], request_id)
+    state = surface.state(chosen.variants) if surface else None
+    request, notices = _within(request, _settings(snapshot, request.surface, chosen.variants).limits)
+    ranking = rank(state, request, at) if state else _no_data(request.surface)
+    meta = _meta(snapshot, request, ranking.counts, request_id, chosen)
+    return _response(ranking, meta, [*notices, *_stale_notices(stale=stale)])
 
 
 def similar(
     snapshot: Snapshot, request: SimilarRequest, *, request_id: str, now: datetime, stale: bool
 ) -> RecommendResponse:
-    """Answer ``/v1/similar``; raises as :func:`recommend` does."""
+    """Answer ``/v1/similar``, which experiments do not reach: it is for no user; raises as :func:`recommend` does."""
     request, notices = _within(request, _settings(snapshot, request.surface).limits)
     surface = snapshot.surfaces.get(request.surface)
-    ranking = rank_similar(surface, request, now) if surface else _no_data(request.surface)
-    return _response(snapshot, request, ranking, [*notices, *_stale_notices(stale=stale)], request_id)
+    ranking = rank_similar(surface.state(), request, now) if surface else _no_data(request.surface)
+    meta = _meta(snapshot, request, ranking.counts, request_id)
+    return _response(ranking, meta, [*notices, *_stale_notices(stale=stale)])
 
 
 def validate(
     snapshot: Snapshot, request: RecommendRequest, *, request_id: str, now: datetime, stale: bool
 ) -> ValidateResponse:
     """Answer ``/v1/recommend/validate``: the request as it would be understood, without ranking; raises alike."""
-    settings = _settings(snapshot, request.surface)
+    at = request.context.now or now
+    chosen = choose_variants(snapshot.documents.config, request, at)
+    settings = _settings(snapshot, request.surface, chosen.variants)
     request, notices = _within(request, settings.limits)
     algorithm = request.algorithm or settings.algorithm
     understood = msgspec.structs.replace(
         request,
         algorithm=algorithm,
         weights=choose_weights(algorithm, request.weights, settings.weights),
-        context=msgspec.structs.replace(request.context, now=request.context.now or now),
+        context=msgspec.structs.replace(request.context, now=at),
     )
     warnings = [*notices, *_defaults(request, understood), *_surface_notices(snapshot, request.surface)]
     return ValidateResponse(
         normalized_request=_spelt_out(understood),
         warnings=[*warnings, *_stale_notices(stale=stale)],
-        meta=_meta(snapshot, request, {}, request_id),
+        meta=_meta(snapshot, request, {}, request_id, chosen),
     )
 
 
-def _settings(snapshot: Snapshot, surface: str) -> SurfaceSettings:
-    state = snapshot.surfaces.get(surface)
-    return state.settings if state else resolve(snapshot.documents.config, surface)
+def _settings(snapshot: Snapshot, surface: str, variants: tuple[Variant, ...] = ()) -> SurfaceSettings:
+    served = snapshot.surfaces.get(surface)
+    return served.state(variants).settings if served else resolve(snapshot.documents.config, surface, variants)
 
 
 def _within(request: AnyRequest, limits: Limits) -> tuple[AnyRequest, list[Notice]]:
@@ -109,16 +118,10 @@ def _no_data(surface: str) -> Ranking:
     return Ranking([], {"candidates": 0, "returned": 0}, [notice])
 
 
-def _response(
-    snapshot: Snapshot,
-    request: RecommendRequest | SimilarRequest,
-    ranking: Ranking,
-    notices: list[Notice],
-    request_id: str,
-) -> RecommendResponse:
+def _response(ranking: Ranking, meta: AnswerMeta, notices: list[Notice]) -> RecommendResponse:
     return RecommendResponse(
         items=ranking.items,
-        meta=_meta(snapshot, request, ranking.counts, request_id),
+        meta=meta,
         warnings=[*ranking.warnings, *notices],
         trace=ranking.trace,
         explain_item=ranking.explain_item,
@@ -126,7 +129,11 @@ def _response(
 
 
 def _meta(
-    snapshot: Snapshot, request: RecommendRequest | SimilarRequest, counts: dict[str, int], request_id: str
+    snapshot: Snapshot,
+    request: RecommendRequest | SimilarRequest,
+    counts: dict[str, int],
+    request_id: str,
+    chosen: Chosen = NOBODY_CHOSEN,
 ) -> AnswerMeta:
     pointers = snapshot.documents.pointers
     return AnswerMeta(
@@ -140,6 +147,7 @@ def _meta(
         revision=snapshot.revision,
         data_revision=snapshot.data_revision,
         request_id=request_id,
+        experiments=chosen.assignments,
         counts=counts,
         timings_ms={},
     )

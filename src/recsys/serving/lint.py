@@ -64,7 +64,7 @@ def lint_config(config: Config, catalogue: SurfaceCatalogue) -> list[Lint]:
         Lint(
             code="NOT_YET_EFFECTIVE", detail=f"{name} is kept, but this release does not act on it.", pointer=f"/{name}"
         )
-        for name in ("experiments", "guard")
+        for name in ("guard",)
         if getattr(config, name)
     ]
     found += _section_lint(config, "")

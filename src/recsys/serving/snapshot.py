@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from recsys.domain import canonical
-from recsys.domain.config import Config, read_config, resolve
+from recsys.domain.config import Config, read_config
 from recsys.domain.document import CONFIG, MANIFEST, RULES, DocumentRef
 from recsys.domain.errors import InvalidRequest
 from recsys.domain.manifest import read_manifest
-from recsys.domain.recommend import DEFAULT_SEGMENT
 from recsys.domain.rules import Rule, read_rules
 from recsys.ranking.popularity import PopularityRanking, rank_popularity
 from recsys.ranking.rules import count_blocked
 from recsys.ranking.signals import SurfaceSignals, build_signals
-from recsys.ranking.state import SurfaceState, compose_surface
+from recsys.serving.surface import ServedSurface
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from recsys.domain.ports import TenantDocuments
     from recsys.domain.tenant import Tenant
 
-_HALF_LIVES_KEPT = 4
+_HALF_LIVES_KEPT = 16
 
 
 class UnreadableDocument(Exception):
@@ -108,7 +107,7 @@ class Snapshot:
     data_revision: int
     documents: DocumentPart
     parts: Mapping[str, SignalPart]
-    surfaces: Mapping[str, SurfaceState]
+    surfaces: Mapping[str, ServedSurface]
 
     @property
     def revision(self) -> int:
@@ -132,16 +131,8 @@ def compose(
     surfaces = {}
     for name, part in parts.items():
         kept = previous is not None and previous.documents is documents and previous.parts.get(name) is part
-        surfaces[name] = previous.surfaces[name] if previous and kept else _surface(name, documents, part, now)
+        surfaces[name] = previous.surfaces[name] if previous and kept else ServedSurface(name, documents, part, now)
     return Snapshot(tenant.id, tenant.external_id, data_revision, documents, dict(parts), surfaces)
-
-
-def _surface(name: str, documents: DocumentPart, part: SignalPart, now: datetime) -> SurfaceState:
-    settings = resolve(documents.config, name)
-    popularity = part.popularity(settings.popularity.half_life_days)
-    state = compose_surface(part.signals, popularity, settings, documents.rules)
-    state.rules.active(DEFAULT_SEGMENT, now)
-    return state
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,6 +14,7 @@ from recsys.domain.rules import read_rules
 BLOCK = {"action": "block", "target_type": "tag", "target_key": "x"}
 BOOST = {"action": "boost", "target_type": "tag", "target_key": "x", "boost_value": 1}
 PIN = {"action": "pin", "target_type": "item", "item_ids": ["a"]}
+EXPERIMENTS: list[Json] = [{"id": "x", "variants": [{"name": "a"}, {"name": "b", "config": {"algorithm": "cooc"}}]}]
 MANIFEST_OK = {"v": 1, "tenant": "demo", "surface": "home", "current": {"popularity": "file:a"}}
 
 
@@ -66,6 +67,14 @@ def test_ill_formed_documents(kind: DocumentKind, value: Json, pointer: str, mea
     [
         (CONFIG, {"weights": {"pop": -1}}, "/weights/pop"),
         (CONFIG, {"surfaces": {"home": {"weights": {"emb": -0.1}}}}, "/surfaces/home/weights/emb"),
+        (CONFIG, {"experiments": [*EXPERIMENTS, *EXPERIMENTS]}, "/experiments/1/id"),
+        (CONFIG, {"experiments": [{"id": "x", "variants": [{"name": "a"}, {"name": "a"}]}]}, "/experiments/0/variants"),
+        (CONFIG, {"experiments": [{"id": "x", "variants": [{"name": "a", "weight": 0}]}]}, "/experiments/0/variants"),
+        (
+            CONFIG,
+            {"experiments": [{"id": "x", "variants": [{"name": "a", "config": {"weights": {"pop": -1}}}]}]},
+            "/experiments/0/variants/0/config/weights/pop",
+        ),
         (RULES, rule(BLOCK, target_key=...), "/0"),
         (RULES, rule(PIN, item_ids=...), "/0"),
         (RULES, rule(PIN, item_ids=[]), "/0"),
@@ -92,7 +101,7 @@ def test_documents_wrong_in_meaning(kind: DocumentKind, value: Json, pointer: st
     [
         (CONFIG, {}),
         (CONFIG, {"weights": {"pop": 0, "cooc": 0.5}, "surfaces": {"home": {"algorithm": "cooc"}}}),
-        (CONFIG, {"experiments": [{"id": "x"}], "guard": {"any": 1}, "flags": {"of_tomorrow": False}}),
+        (CONFIG, {"experiments": EXPERIMENTS, "guard": {"any": 1}, "flags": {"of_tomorrow": False}}),
         (RULES, []),
         (RULES, {"rules": rule(PIN)}),
         (RULES, rule(BOOST, boost_value=-0.5, valid_until="2001-01-01T00:00:00Z", enabled=False)),

@@ -71,7 +71,6 @@ def test_rules_that_do_what_they_say(rule: dict[str, Any]) -> None:
         ({}, []),
         ({"weights": {"pop": 0}}, [("ALL_WEIGHTS_ZERO", "/weights")]),
         ({"guard": {"x": 1}}, [("NOT_YET_EFFECTIVE", "/guard")]),
-        ({"experiments": [{"id": "e"}]}, [("NOT_YET_EFFECTIVE", "/experiments")]),
         ({"exclude": {"event_types": ["purchase"]}}, [("NOT_YET_EFFECTIVE", "/exclude")]),
         ({"algorithm": "implicit"}, [("NOT_YET_EFFECTIVE", "/algorithm")]),
         ({"flags": {"enable_rulez": True}}, [("UNKNOWN_FLAG", "/flags")]),
