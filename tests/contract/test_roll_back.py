@@ -222,3 +222,37 @@ async def test_a_tenant_wide_rollback_honours_if_revision_and_refuses_if_match(
         await roll_back_tenant(store, actor, tenant.id, RollbackRequest(to=versions[0]), ANYTHING)
 
     assert (await roll_back_tenant(store, actor, tenant.id, first, Preconditions(if_revision=3))).changed
+
+
+async def test_a_key_stands_for_one_request_and_answers_as_of_then(
+    store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]
+) -> None:
+    first = await back(store, actor, tenant, key="k", to=versions[0])
+    await put(store, actor, tenant, config(9))
+
+    retry = await back(store, actor, tenant, key="k", to=versions[0])
+    assert first.pointer is not None
+    assert retry.pointer is not None
+    assert (retry.changed, retry.pointer.version, retry.pointer.revision) == (False, first.pointer.version, 4)
+    with pytest.raises(Unprocessable, match="another request"):
+        await back(store, actor, tenant, key="k", to=versions[1])
+    with pytest.raises(Unprocessable, match="another request"):
+        await roll_back_tenant(store, actor, tenant.id, RollbackRequest(revision=1), ANYTHING, "k")
+
+
+async def test_a_key_of_a_rollback_that_moved_nothing_is_remembered_too(
+    store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]
+) -> None:
+    assert not (await back(store, actor, tenant, key="k", to=versions[2])).changed
+    await put(store, actor, tenant, config(9))
+
+    assert not (await back(store, actor, tenant, key="k", to=versions[2])).changed
+    assert (await read_document(store, tenant.id, CONFIG)).version.text == '{"weights":{"pop":9}}'
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+async def test_times_that_do_not_exist_in_utc_are_refused(
+    store: SqlControlStore, actor: Actor, tenant: Tenant, at: str
+) -> None:
+    with pytest.raises(InvalidRequest, match="out of range"):
+        await back(store, actor, tenant, at=at)

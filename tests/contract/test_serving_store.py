@@ -103,12 +103,13 @@ async def test_a_file_with_faults_names_each_line_and_writes_nothing(
         b'{"item_id": "\\ud800", "day": "2026-01-01", "score": 1}',
         b"{",
         b"\xff",
+        b'{"item_id": "g", "day": "2026-01-01", "score": 1, "x": ' + b"[" * 100_000,
     ]
 
     with pytest.raises(InvalidRequest) as caught:
         await load(store, actor, tenant, "popularity", b"\n".join(lines))
 
-    assert {fault.line for fault in caught.value.faults} == {3, 4, 5, 6, 7, 8, 9, 10}
+    assert {fault.line for fault in caught.value.faults} == {3, 4, 5, 6, 7, 8, 9, 10, 11}
     assert next(fault for fault in caught.value.faults if fault.line == 5).did_you_mean == "score"
     assert (await head_of(serving_store, tenant)).tenant.data_revision == 0
     assert (await serving_store.surface_rows(tenant.id, "home")).popularity == []
@@ -131,6 +132,9 @@ async def test_csv_is_understood_too(
     "text",
     [
         b"item_id,prise\na,1\n",
+        b"item_id,title\nx\0y,abc\n",
+        b"item_id,created_at\nx,0001-01-01T00:00:00+14:00\n",
+        b'item_id,attributes\nx,"{""a"": 9007199254740993}"\n',
         b"item_id,price\na,cheap\n",
         b"item_id,price\na,1,2\n",
         b"item_id\n\xff\n",

@@ -113,13 +113,14 @@ def test_a_database_without_migrations_says_what_to_run(tmp_path: Path) -> None:
     assert "lacks migration" in empty.stderr
     assert "recsys migrate up --db sqlite:///new.db" in empty.stderr
     assert "missing" in shell.run("migrate", "status", expect=1).stdout
-    shell.run("migrate", "up")
+    assert "Applied: 0001" in shell.run("migrate", "up").stdout
+    assert "nothing to apply" in shell.run("migrate", "up").stdout
     assert "up to date" in shell.run("migrate", "status").stdout
     assert shell.read("tenant", "list") == {"tenants": [], "next_after": None}
 
 
 def test_a_url_of_no_known_database_is_refused(tmp_path: Path) -> None:
-    refused = Shell(tmp_path, "--db", "mysql://host/x").run("tenant", "list", expect=1)
+    refused = Shell(tmp_path, "--db", "mysql://host/x").run("tenant", "list", expect=2)
     assert "--db sqlite:///recsys.db" in refused.stderr
 
 
@@ -213,10 +214,18 @@ def reader_code(shell: Shell) -> int:
 
 def test_serve_refuses_what_cannot_work(folder: Path) -> None:
     shell = Shell(folder)
-    open_door = shell.run("serve", "--db", "sqlite:///shop.db", "--dev-auth", "--host", "0.0.0.0", expect=1)
+    open_door = shell.run("serve", "--db", "sqlite:///shop.db", "--dev-auth", "--host", "0.0.0.0", expect=2)
     assert "loopback" in open_door.stderr
     nothing = shell.run("serve", "--db", "sqlite:///none.db", expect=1)
     assert "recsys migrate up --db sqlite:///none.db" in nothing.stderr
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = str(other.getsockname()[1])
+        refused = shell.run("serve", "--db", "sqlite:///shop.db", "--port", taken, expect=1)
+    assert f"Port {taken} cannot be used on 127.0.0.1" in refused.stderr
+    assert "startup" not in refused.stderr
+    assert "--port" in shell.run("serve", "--port", "99999", expect=2).stderr
 
 
 def test_the_version_is_the_package_s(tmp_path: Path) -> None:

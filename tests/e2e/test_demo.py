@@ -127,3 +127,39 @@ def test_an_interrupted_build_never_looks_finished(tmp_path: Path, how: signal.S
     assert not directory.exists()
     if how is not signal.SIGKILL:
         assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_the_option_that_takes_another() -> None:
+    done = _run("--dir", "/proc/shop", "--build-only")
+    assert done.returncode == 1
+    assert "/proc/shop cannot be written: " in done.stderr
+    assert "--dir" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_service_ends_with_a_demo_that_was_killed(demo: Path, workers: str) -> None:
+    port = _free_port()
+    options = ["--dir", str(demo), "--port", str(port), "--workers", workers]
+    process = subprocess.Popen([*COMMAND, *options], env=_environment(), stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    while "Ctrl-C" not in (line := process.stdout.readline()):
+        assert line
+    again = _run("--dir", str(demo), "--port", str(port))
+    assert again.returncode == 1
+    assert "If that is an earlier demo, it still runs" in again.stderr
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    give_up_at = time.monotonic() + 15
+    while _answers(port):
+        assert time.monotonic() < give_up_at
+        time.sleep(0.05)
+    assert (demo / f"service-{port}.log").exists()
+
+
+def _answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False

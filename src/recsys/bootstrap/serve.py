@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import socket
 import sys
 import tempfile
 from contextlib import contextmanager
@@ -12,12 +14,17 @@ from typing import TYPE_CHECKING
 import msgspec
 import uvicorn
 
+from recsys.bootstrap.wiring import create_app
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from recsys.bootstrap.settings import Settings
+    from recsys.service.switch import Switch
 
 FACTORY = "recsys.bootstrap.wiring:create_app"
+WORKER_FACTORY = "recsys.bootstrap.serve:create_worker"
+PR_SET_PDEATHSIG = 1
 
 
 def serve(settings: Settings) -> None:
@@ -32,12 +39,17 @@ def serve(settings: Settings) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _run_directory(settings) as running:
         os.environ.update(running.to_environment())
+        _run(running)
+
+
+def _run(settings: Settings) -> None:
+    try:
         uvicorn.run(
-            FACTORY,
+            WORKER_FACTORY if settings.workers > 1 else FACTORY,
             factory=True,
-            host=running.host,
-            port=running.port,
-            workers=running.workers,
+            host=settings.host,
+            port=settings.port,
+            workers=settings.workers,
             loop="uvloop",
             http="httptools",
             ws="none",
@@ -45,12 +57,37 @@ def serve(settings: Settings) -> None:
             access_log=False,
             server_header=False,
             date_header=False,
-            log_level=running.log_level,
-            backlog=running.backlog,
-            timeout_keep_alive=running.keep_alive_s,
-            timeout_graceful_shutdown=running.shutdown_s,
-            forwarded_allow_ips=running.trusted_proxies,
+            log_level=settings.log_level,
+            backlog=settings.backlog,
+            timeout_keep_alive=settings.keep_alive_s,
+            timeout_graceful_shutdown=settings.shutdown_s,
+            forwarded_allow_ips=settings.trusted_proxies,
         )
+    except SystemExit as ended:
+        # Uvicorn has codes of its own for what failed; it has logged what that was.
+        raise SystemExit(1 if ended.code else 0) from None
+
+
+def create_worker() -> Switch:
+    """The application of one of several workers, which ends with its supervisor, even when that is killed.
+
+    Else orphans would keep the port. The kernel does it, on Linux only.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    return create_app()
+
+
+def port_fault(host: str, port: int) -> str | None:
+    """Why nobody can listen there, in a sentence; None when it is free."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port just given back is free
+            probe.bind(address)
+    except OSError as error:
+        return f"Port {port} cannot be used on {host}: {error.strerror}."
+    return None
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 PREFIX = "RECSYS_"
+_BAR = "\\|"
+_LIMIT = re.compile(r"(?P<which>[<>]=) (?P<number>\d+)")
 SECRET = ("db",)
 
 Milliseconds = Annotated[int, Meta(ge=10, le=60_000)]
@@ -139,7 +142,7 @@ def _type_name(annotated: Any) -> str:
         low, high = limits[0].ge, limits[0].le
         return f"whole number, {low} to {high}" if high is not None else f"whole number, at least {low}"
     if choices := [choice for choice in get_args(bare) if isinstance(choice, str)]:
-        return " \\| ".join(f"`{choice}`" for choice in choices)
+        return f" {_BAR} ".join(f"`{choice}`" for choice in choices)
     return "text"
 
 
@@ -149,8 +152,15 @@ def _convert(name: str, value: object, type_: Any) -> Any:
     try:
         return msgspec.convert(value, type_, strict=False)
     except msgspec.ValidationError as error:
-        shown = "the value given" if name in SECRET else repr(value)
-        raise SettingsError(f"{variable(name)}: {shown} does not hold: {error}.") from None
+        shown = "the value given" if name in SECRET else str(value)
+        raise SettingsError(f"{variable(name)}: {shown} {_rule(str(error), type_)}.") from None
+
+
+def _rule(error: str, type_: Any) -> str:
+    """What a value must be, in words, from what msgspec says of it."""
+    if limit := _LIMIT.search(error):
+        return f"must be at {'most' if limit['which'] == '<=' else 'least'} {limit['number']}"
+    return f"does not hold; it takes: {_type_name(type_).replace('`', '').replace(_BAR, 'or')}"
 
 
 def _is_loopback(host: str) -> bool:

@@ -18,6 +18,10 @@ from rich.console import Console, RenderableType
 
 from recsys.cli.connection import Api, Target, connect
 from recsys.cli.failure import Failure, Refused
+from recsys.cli.options import require_one_line
+
+_PIPE_WIDTH = 10_000
+"""A row is a line in a pipe, however long."""
 
 View = Callable[[Any], RenderableType]
 
@@ -35,7 +39,7 @@ def console(*, stderr: bool = False) -> Console:
         markup=False,
         highlight=False,
         emoji=False,
-        width=None if stream.isatty() else 200,
+        width=None if stream.isatty() else _PIPE_WIDTH,
         soft_wrap=False,
     )
 
@@ -52,16 +56,16 @@ class Session:
         if self.as_json:
             print(response.text)
         else:
-            console().print(view(response.json()))
+            console().print(view(response.json()), soft_wrap=True)
 
     def note(self, text: RenderableType, style: str | None = None) -> None:
         """Say something that is not the answer: on stderr, so that the answer can go into a pipe."""
-        console(stderr=True).print(text, style=style)
+        console(stderr=True).print(text, style=style, soft_wrap=True)
 
 
 @contextmanager
 def reporting(*, as_json: bool = False) -> Iterator[None]:
-    """Turn a failure into its message on stderr and exit code 1; with ``--json`` the problem goes to stdout too."""
+    """Turn a failure into its message on stderr and its exit code; with ``--json`` the problem goes to stdout too."""
     try:
         yield
     except Failure as failure:
@@ -72,7 +76,7 @@ def reporting(*, as_json: bool = False) -> Iterator[None]:
         out.print(first, style="bold red")
         for line in rest:
             out.print(line, soft_wrap=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(failure.exit_code) from None
 
 
 def register(
@@ -132,6 +136,8 @@ def _take_target(values: dict[str, Any]) -> Target:
     typed = [name for name in ("url", "db") if _is_typed(ctx, name)]
     if len(typed) == 2:
         raise typer.BadParameter("Give --url or --db, not both.")
+    if key is not None:
+        require_one_line("--api-key", key)
     if url and typed != ["db"]:
         return Target(url=url.rstrip("/"), api_key=key)
     if db:

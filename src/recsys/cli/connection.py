@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from recsys.cli.failure import Failure, Refused
+from recsys.cli.failure import Failure, Misused, Refused
 from recsys.cli.hints import hints_for
 from recsys.cli.person import os_user
 
@@ -88,11 +88,11 @@ class Api:
         except httpx.TimeoutException:
             raise _too_late(self.target, method, timeout_s) from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise Failure(f"{self.target} is not the address of a service: {error}", _URL_HINT) from None
+            raise Misused(f"{self.target} is not the address of a service: {error}", _URL_HINT) from None
+        except httpx.LocalProtocolError as error:
+            raise Misused(f"This cannot be sent: {_words(error)}; nothing was.") from None
         except httpx.TransportError as error:
-            raise Failure(
-                f"The connection to {self.target} broke: {str(error) or type(error).__name__}.", *_done_or_not(method)
-            ) from None
+            raise Failure(f"The connection to {self.target} broke: {_words(error)}.", *_done_or_not(method)) from None
         return response
 
 
@@ -125,9 +125,9 @@ def network_client(target: Target, transport: httpx.AsyncBaseTransport | None = 
     try:
         url = httpx.URL(target.url or "")
     except httpx.InvalidURL as error:
-        raise Failure(f"{target.url} is not the address of a service: {error}", _URL_HINT) from None
+        raise Misused(f"{target.url} is not the address of a service: {error}", _URL_HINT) from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise Failure(f"{target.url!r} is not the address of a service.", _URL_HINT)
+        raise Misused(f"{target.url!r} is not the address of a service.", _URL_HINT)
     headers = {}
     if target.api_key:
         headers["X-API-Key"] = target.api_key
@@ -146,11 +146,16 @@ _URL_HINT = "Give it like this: --url http://127.0.0.1:8080"
 
 def _nobody_answers(target: Target, error: Exception) -> Failure:
     return Failure(
-        f"Nobody answers at {target}: {str(error) or type(error).__name__}.",
+        f"Nobody answers at {target}: {_words(error)}.",
         "Is the service running? `recsys serve --db … --port …` starts one.",
         f"Are host and port right? curl {target}/healthz",
         "If it is down and you must act now, work on its database: the same command with --db instead of --url.",
     )
+
+
+def _words(error: Exception) -> str:
+    """What an error says, ready to be followed by a full stop."""
+    return str(error).rstrip(".") or type(error).__name__
 
 
 def _too_late(target: Target, method: str, timeout_s: float) -> Failure:

@@ -2,32 +2,64 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recsys.cli.failure import Failure
-from recsys.domain.errors import InvalidRequest, RecsysError
+from recsys.cli.failure import Failure, Misused
+from recsys.domain.errors import InvalidRequest, NotReady, RecsysError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SQLITE = "sqlite:///"
+_EXAMPLE = "Write it like this: --db sqlite:///recsys.db"
+_DRIVERS = ("asyncpg", "sqlalchemy", "sqlite3")
+_ERROR_CLASS = re.compile(r"^\([\w.]+\) |^<class '[\w.]+'>: ")
+"""How SQLAlchemy begins: with the class of the driver's error."""
 
 
 @contextmanager
 def database_errors(db: str) -> Iterator[None]:
     """Turn what went wrong with the database ``db`` into a failure with the next step."""
+    require_place(db)
     try:
         yield
     except InvalidRequest as error:
-        raise Failure(error.detail, "Write it like this: --db sqlite:///recsys.db") from None
+        raise Misused(error.detail, _EXAMPLE) from None
+    except NotReady as error:
+        raise _unreachable(db, error.__cause__) from None
     except RecsysError as error:
-        cause = str(error.__cause__ or "").partition("\n")[0]
-        raise Failure(
-            f"{error.detail} ({cause})" if cause else error.detail,
-            f"See how far it is: recsys migrate status --db {without_password(db)}",
-        ) from None
+        raise Failure(error.detail, f"See how far it is: recsys migrate status --db {without_password(db)}") from None
+    except Exception as error:
+        # A wrong password, or a database that is not there: the driver's own words are the best there are.
+        if type(error).__module__.partition(".")[0] in _DRIVERS:
+            raise _unreachable(db, error) from None
+        raise
+
+
+def require_place(db: str) -> None:
+    """Refuse a SQLite URL under which no file can be: without a name, or in a folder that is not there.
+
+    Raises:
+        Misused: saying how it is written.
+    """
+    if db.partition("?")[0].rstrip("/") == "sqlite:":
+        raise Misused(f"{db} names no file.", _EXAMPLE)
+    file = sqlite_file(db)
+    if file is not None and file.is_dir():
+        raise Misused(f"{file} is a folder; a database is a file.", _EXAMPLE)
+    if file is not None and not file.absolute().parent.is_dir():
+        raise Misused(f"There is no folder {file.absolute().parent}.", "Make it, or check the path.")
+
+
+def _unreachable(db: str, cause: BaseException | None) -> Failure:
+    words = getattr(cause, "strerror", None) or str(cause or "no answer")
+    words = _ERROR_CLASS.sub("", words.partition("\n")[0]).rstrip(".")
+    file = sqlite_file(db)
+    check = "Are host, port, user and password right?" if file is None else f"Check the path and its rights: {file}"
+    return Failure(f"The database {without_password(db)} cannot be reached: {words}.", check)
 
 
 def require_file(db: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from recsys.cli.failure import Failure, Refused
+from recsys.cli.failure import Misused, Refused
 from recsys.domain.names import VERSION_PATTERN
 
 if TYPE_CHECKING:
@@ -58,14 +58,15 @@ class Document:
         """The version that begins with ``text``, as tables show it; anything else is left to the service to judge.
 
         Raises:
-            Failure: no version begins so, or more than one.
+            Misused: no version begins so, or more than one.
         """
         if not _BEGINNING.fullmatch(text):
             return text
         found = [version for version in self._all_versions(api) if version.startswith(text)]
         if len(found) != 1:
-            raise Failure(
-                f"{'No version' if not found else f'{len(found)} versions'} of {self} begin with {text}.",
+            begin = f"{len(found)} versions of {self} begin" if found else f"No version of {self} begins"
+            raise Misused(
+                f"{begin} with {text}.",
                 *(found or [f"See what there is: recsys {self.kind.name} versions"]),
             )
         return found[0]

@@ -10,7 +10,7 @@ import typer
 from recsys.cli import views
 from recsys.cli.command import Session, register
 from recsys.cli.document import Document
-from recsys.cli.options import Limit, Reason, Source, Surface, Tenant
+from recsys.cli.options import Limit, Reason, Source, Surface, Tenant, require_one_line
 from recsys.cli.put import Claim, put_document
 from recsys.cli.roll_back import roll_document_back
 from recsys.cli.sidecar import Start, sidecar_of, write_start
@@ -103,6 +103,8 @@ def put(
     """
     if force and (if_match is not None or if_revision is not None):
         raise typer.BadParameter("--force asks for nothing to be checked; --if-match and --if-revision do.")
+    if if_match is not None:
+        require_one_line("--if-match", if_match)
     document = Document(kind, tenant, surface)
     claim = Claim(None if file == STDIN else file, if_match, if_revision, force)
     put_document(session, document, read_source(file), claim, reason)

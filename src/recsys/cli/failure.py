@@ -1,8 +1,9 @@
-"""How a command fails: one sentence on what happened and one on what to do, on stderr, exit code 1."""
+"""How a command fails: one sentence on what happened and one on what to do, on stderr, exit code 1 or 2."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, ClassVar
 
 import httpx
 
@@ -11,8 +12,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_HEADER = re.compile(r"(?:If|X|Idempotency|Content)-[A-Z]|header parameter ")
+_PARAMETER = re.compile(r"(?:query|path) parameter ")
+
+
 class Failure(Exception):
     """The command could not do what was asked. ``hints``: what to do about it, one line each."""
+
+    exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *hints: str) -> None:
         super().__init__(message)
@@ -23,6 +30,12 @@ class Failure(Exception):
         """What to print, the most important line first."""
         yield self.message
         yield from (f"→ {hint}" for hint in self.hints)
+
+
+class Misused(Failure):
+    """The command was called wrongly, which shows only after its options were read; nothing was changed."""
+
+    exit_code = 2
 
 
 class Refused(Failure):
@@ -66,7 +79,14 @@ def read_problem(response: httpx.Response) -> dict[str, Any]:
 def _fault(fault: dict[str, Any]) -> str:
     line = f"line {fault['line']} " if fault.get("line") is not None else ""
     meant = f" Did you mean {fault['did_you_mean']!r}?" if fault.get("did_you_mean") else ""
-    return f"  {line}{fault.get('pointer') or '(whole document)'}: {fault.get('detail', '')}{meant}"
+    return f"  {line}{fault.get('pointer') or _part(fault.get('detail', ''))}: {fault.get('detail', '')}{meant}"
+
+
+def _part(detail: str) -> str:
+    """Where a fault without a pointer is: one in a header or in the URL begins with its name."""
+    if _HEADER.match(detail):
+        return "(header)"
+    return "(URL)" if _PARAMETER.match(detail) else "(whole document)"
 
 
 def _conflict(problem: dict[str, Any]) -> Iterator[str]:

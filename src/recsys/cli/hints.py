@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
+import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from recsys.domain.history import KNOWN_GOOD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx
+
+IN_PROCESS = "in-process"
+"""The host of the application in this process, where there is no service that could be asked how it is."""
 
 _DOCUMENT = re.compile(r"/tenants/(?P<tenant>[^/]+)/(?P<name>config|rules|manifests)(?:/(?P<surface>[^/]+))?")
 _TENANT = re.compile(r"/tenants/(?P<tenant>[^/]+)")
@@ -17,34 +24,91 @@ _ALWAYS = {
     "RECSYS_UNAUTHENTICATED": "Give a key: --api-key, or RECSYS_API_KEY in the environment.",
     "RECSYS_TENANT_NOT_FOUND": "See which tenants you have access to: recsys tenant list",
     "RECSYS_OVERLOADED": "Try again in a moment.",
-    "RECSYS_NOT_READY": "Ask the service how it is: curl …/readyz; the database itself: recsys migrate status --db …",
+    "RECSYS_PAYLOAD_TOO_LARGE": "Its limit is RECSYS_MAX_BODY_BYTES, for bulk loads RECSYS_MAX_LOAD_BYTES.",
 }
 _FOR_TENANT = {
     "RECSYS_FROZEN": "Roll back, or allow changes again: recsys tenant unfreeze {tenant}",
+    "RECSYS_FORBIDDEN": "Who has the role admin can give a key: recsys api-key create -t {tenant} --role ROLE",
 }
 _FOR_DOCUMENT = {
     "RECSYS_VERSION_MISMATCH": "What they did: recsys {kind} diff {options} --from YOURS; recsys history -t {tenant}",
     "RECSYS_PRECONDITION_FAILED": "There is one already: recsys {kind} get {options}",
     "RECSYS_PRECONDITION_REQUIRED": "Read it first: recsys {kind} get {options} -o FILE, then put that file.",
-    "RECSYS_VERSION_NOT_FOUND": "See what there is: recsys {kind} versions {options}, and recsys history -t {tenant}",
+    "RECSYS_CONFIG_NOT_FOUND": "Make the first one: recsys {kind} put {options} FILE",
+    "RECSYS_RULES_NOT_FOUND": "Make the first ones: recsys {kind} put {options} FILE",
+    "RECSYS_MANIFEST_NOT_FOUND": "Make the first one: recsys {kind} put {options} FILE",
 }
+_NO_LABEL = (
+    "No revision is labelled yet: recsys history -t {tenant}, then recsys rollback -t {tenant} --revision N; "
+    "label good ones with recsys label -t {tenant} N"
+)
+_TIME = "A time is written like this: 2026-03-01T02:55:00Z"
+_BOM = "The file begins with a byte order mark: save it as UTF-8 without a BOM."
 
 
 def hints_for(response: httpx.Response) -> Iterator[str]:
     """The hints for one answer; none for an error that says enough."""
-    try:
-        code = response.json().get("code", "")
-    except (ValueError, AttributeError):
-        return
+    problem = _object(response.content)
+    code = problem.get("code", "")
     path = response.request.url.path
     if code in _ALWAYS:
         yield _ALWAYS[code]
-    if code in _FOR_TENANT and (found := _TENANT.search(path)):
-        yield _FOR_TENANT[code].format(tenant=found["tenant"])
-    if code in _FOR_DOCUMENT and (found := _DOCUMENT.search(path)):
-        surface = f" --surface {found['surface']}" if found["surface"] and found["name"] == "manifests" else ""
-        yield _FOR_DOCUMENT[code].format(
-            kind=found["name"].removesuffix("s") if surface else found["name"],
-            options=f"-t {found['tenant']}{surface}",
-            tenant=found["tenant"],
-        )
+    if response.status_code == 503 and code:
+        yield from _not_ready(response.request)
+    if found := _TENANT.search(path):
+        yield from _for_tenant(code, found["tenant"], response.request)
+    elif code == "RECSYS_FORBIDDEN":
+        yield "Who has the role platform can give a key: recsys api-key create --platform"
+    if code in _FOR_DOCUMENT and (document := _DOCUMENT.search(path)):
+        yield _FOR_DOCUMENT[code].format(**_names(document))
+    if response.status_code in (400, 422):
+        yield from _about_input(problem, response.request)
+
+
+def _not_ready(request: httpx.Request) -> Iterator[str]:
+    if request.url.host == IN_PROCESS:
+        yield "See how the database is: recsys migrate status --db …"
+        return
+    yield f"What it is waiting for: curl {request.url.copy_with(raw_path=b'/health/detailed')}"
+    yield "To act now, work on its database: the same command with --db, or break glass (docs/runbook.md)."
+
+
+def _for_tenant(code: str, tenant: str, request: httpx.Request) -> Iterator[str]:
+    if code in _FOR_TENANT:
+        yield _FOR_TENANT[code].format(tenant=tenant)
+    if code != "RECSYS_VERSION_NOT_FOUND":
+        return
+    found = _DOCUMENT.search(request.url.path)
+    if _object(request.content).get("to") == KNOWN_GOOD:
+        yield _NO_LABEL.format(tenant=tenant)
+    elif found:
+        names = _names(found)
+        yield "See what there is: recsys {kind} versions {options}, and recsys history -t {tenant}".format(**names)
+    else:
+        yield f"See what there is: recsys history -t {tenant}"
+
+
+def _about_input(problem: dict[str, Any], request: httpx.Request) -> Iterator[str]:
+    faults = [each for each in problem.get("errors", ()) if isinstance(each, dict)]
+    if any(each.get("pointer") == "/at" or " parameter before:" in each.get("detail", "") for each in faults):
+        yield _TIME
+    if request.content.startswith(codecs.BOM_UTF8):
+        yield _BOM
+
+
+def _names(found: re.Match[str]) -> dict[str, str]:
+    surface = f" --surface {found['surface']}" if found["surface"] and found["name"] == "manifests" else ""
+    return {
+        "kind": found["name"].removesuffix("s") if found["name"] == "manifests" else found["name"],
+        "options": f"-t {found['tenant']}{surface}",
+        "tenant": found["tenant"],
+    }
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    """What JSON says, when it says an object."""
+    try:
+        value = json.loads(content)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

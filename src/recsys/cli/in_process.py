@@ -11,6 +11,7 @@ import httpx
 from recsys.bootstrap.settings import Settings
 from recsys.bootstrap.wiring import build_service
 from recsys.cli.database import database_errors, require_file, require_schema
+from recsys.cli.hints import IN_PROCESS
 from recsys.cli.person import os_user
 from recsys.domain.access import Principal, Role
 from recsys.service.app import build_app
@@ -36,7 +37,7 @@ async def in_process_client(db: str, *, serving: bool = False) -> AsyncIterator[
             service = replace(service, replica=NoReplica())
         async with service.running():
             transport = httpx.ASGITransport(app=build_app(service))
-            async with httpx.AsyncClient(transport=transport, base_url="http://in-process") as client:
+            async with httpx.AsyncClient(transport=transport, base_url=f"http://{IN_PROCESS}") as client:
                 yield client
 
 

@@ -13,7 +13,7 @@ from recsys.cli import views
 from recsys.cli.command import Session, register
 from recsys.cli.connection import LOAD_TIMEOUT_S
 from recsys.cli.document import tenant_path
-from recsys.cli.failure import Failure
+from recsys.cli.failure import Misused
 from recsys.cli.options import Source, Surface, Tenant
 from recsys.cli.source import read_source
 
@@ -110,7 +110,7 @@ def invalidate(
 def _load(session: Session, path: str, file: Path, params: dict[str, object], format_: Format | None) -> None:
     content_type = _TYPES.get(file.suffix.lower() if format_ is None else f".{format_}")
     if content_type is None:
-        raise Failure(f"What is {file}?", "Say how it is written: --format ndjson or --format csv")
+        raise Misused(f"What is {file}?", "Say how it is written: --format ndjson or --format csv")
     content = read_source(file)
     response = session.api.request(
         "PUT", path, params=params, content=content, headers={"Content-Type": content_type}, timeout_s=LOAD_TIMEOUT_S

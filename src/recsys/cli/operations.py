@@ -14,7 +14,7 @@ from recsys import __version__
 from recsys.cli import views
 from recsys.cli.command import console, reporting
 from recsys.cli.database import database_errors, require_file, require_schema, without_password
-from recsys.cli.failure import Failure
+from recsys.cli.failure import Failure, Misused
 from recsys.domain.errors import NotReady
 
 if TYPE_CHECKING:
@@ -41,15 +41,18 @@ def version(as_json: Json = False) -> None:
 def serve(
     db: Db = None,
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on. Default: 127.0.0.1")] = None,
-    port: Annotated[int | None, typer.Option("--port", "-p", help="Port to listen on. Default: 8080")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", "-p", min=0, max=65_535, help="Port to listen on. Default: 8080")
+    ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", "-w", help="So many processes share the port. Default: 1")
+        int | None, typer.Option("--workers", "-w", min=1, help="So many processes share the port. Default: 1")
     ] = None,
     dev_auth: Annotated[
         bool | None, typer.Option("--dev-auth", help="Trust the X-Dev-… headers of whoever asks; loopback only.")
     ] = None,
 ) -> None:
     """Run the service. What is not given comes from the RECSYS_… environment, see docs/settings.md."""
+    from recsys.bootstrap.serve import port_fault
     from recsys.bootstrap.serve import serve as run
 
     with reporting():
@@ -57,6 +60,8 @@ def serve(
         require_file(settings.db)
         with database_errors(settings.db):
             _check_schema(settings.db)
+        if fault := port_fault(settings.host, settings.port):
+            raise Failure(fault, "See who has it, or take another: --port")
         run(settings)
 
 
@@ -76,7 +81,7 @@ def _settings(**given: object) -> Settings:
     try:
         return Settings.from_environment(os.environ, **given)
     except SettingsError as error:
-        raise Failure(str(error), "All settings are in docs/settings.md") from None
+        raise Misused(str(error), "All settings are in docs/settings.md") from None
 
 
 def migrate_group() -> typer.Typer:
@@ -91,7 +96,10 @@ def migrate_up(db: Db = None, as_json: Json = False) -> None:
     """Apply the migrations that are missing; safe to repeat."""
     with reporting():
         url = _settings(db=db).db
+        missing = {state.revision for state in _run(url, up=False) if not state.applied}
         _show(url, _run(url, up=True), as_json=as_json)
+        if not as_json:
+            print(f"Applied: {', '.join(sorted(missing))}." if missing else "There was nothing to apply.")
 
 
 def migrate_status(db: Db = None, as_json: Json = False) -> None:
@@ -126,6 +134,6 @@ def _show(db: str, states: list[MigrationState], *, as_json: bool) -> None:
         print(json.dumps({"migrations": [msgspec.structs.asdict(state) for state in states]}))
         return
     cells = [(state.revision, "applied" if state.applied else "missing", state.title) for state in states]
-    console().print(views.rows(("migration", "state", "what"), cells, "There are no migrations."))
+    console().print(views.rows(("migration", "state", "what"), cells, "There are no migrations."), soft_wrap=True)
     if all(state.applied for state in states):
         console().print(f"{without_password(db)} is up to date.")

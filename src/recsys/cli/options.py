@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Annotated
 
@@ -17,3 +18,13 @@ Reason = Annotated[
     str | None, typer.Option("--reason", "-m", metavar="TEXT", help="Why; goes into ledger and audit log.")
 ]
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="The file to send; `-` reads standard input.")]
+
+
+def require_one_line(option: str, value: str) -> None:
+    """Refuse what cannot go into a header, before anything is sent.
+
+    Raises:
+        BadParameter: the value of ``option`` has a line break or another control character.
+    """
+    if any(unicodedata.category(character) == "Cc" for character in value):
+        raise typer.BadParameter(f"{option} must be one line without control characters; nothing was sent.")

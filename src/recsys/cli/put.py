@@ -11,6 +11,7 @@ from rich.text import Text
 from recsys.cli import views
 from recsys.cli.document import tenant_path
 from recsys.cli.failure import Failure, Refused
+from recsys.cli.options import require_one_line
 from recsys.cli.sidecar import Start, read_start, sidecar_of, write_start
 
 if TYPE_CHECKING:
@@ -34,9 +35,10 @@ class Claim:
 
 def put_document(session: Session, document: Document, content: bytes, claim: Claim, reason: str | None) -> None:
     """Send the document with preconditions, and show from which version to which it moved, and what that changes."""
+    reasons = reason_header(reason)
     before = document.current(session.api)
     conditions = _preconditions(session, document, claim, before)
-    headers = {"Content-Type": "application/json", **conditions, **reason_header(reason)}
+    headers = {"Content-Type": "application/json", **conditions, **reasons}
     try:
         response = session.api.request("PUT", document.path, content=content, headers=headers)
     except Refused as refused:
@@ -48,8 +50,11 @@ def put_document(session: Session, document: Document, content: bytes, claim: Cl
 
 
 def reason_header(reason: str | None) -> dict[str, str]:
-    """``X-Change-Reason``, if there is a reason."""
-    return {} if reason is None else {"X-Change-Reason": reason}
+    """``X-Change-Reason``, if there is a reason; one that no header can hold is a usage error."""
+    if reason is None:
+        return {}
+    require_one_line("--reason", reason)
+    return {"X-Change-Reason": reason.strip()}
 
 
 def _start(document: Document, body: dict[str, Any]) -> Start:

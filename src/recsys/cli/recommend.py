@@ -10,7 +10,7 @@ import typer
 
 from recsys.cli import views
 from recsys.cli.command import Session
-from recsys.cli.options import Surface, Tenant
+from recsys.cli.options import Surface, Tenant, require_one_line
 from recsys.cli.source import read_source
 
 ANONYMOUS = "recsys-cli"
@@ -34,15 +34,16 @@ def recommend(
 ) -> None:
     """Ask for recommendations, and show the list with the versions that produced it.
 
-    With an API key the tenant is the key's own.
+    A key opens its own tenant only; another one is refused.
     """
     if body is not None:
         content = read_source(body)
     else:
         content = json.dumps(_request(surface, k, segment, user, anchor or [], explain=explain)).encode()
+    require_one_line("--tenant", tenant)
     headers = {"Content-Type": "application/json", "X-Org-Id": tenant}
     response = session.api.request("POST", "/v1/recommend", content=content, headers=headers)
-    session.answer(response, views.recommendation)
+    session.answer(response, lambda answer: views.recommendation(answer, tenant))
 
 
 def _request(

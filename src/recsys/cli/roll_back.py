@@ -10,7 +10,7 @@ from rich.console import Group
 from recsys.cli import views
 from recsys.cli.command import Session
 from recsys.cli.document import Document, tenant_path
-from recsys.cli.options import Reason, Surface, Tenant
+from recsys.cli.options import Reason, Surface, Tenant, require_one_line
 from recsys.cli.put import moved
 from recsys.domain.document import DocumentKind
 from recsys.domain.history import KNOWN_GOOD
@@ -43,18 +43,20 @@ def roll_document_back(
     reason: Reason = None,
     force: Annotated[bool, typer.Option("--force", help="Do not look first: whatever is current.")] = False,
 ) -> None:
-    """Bring an earlier {document} back. Give exactly one of --to, --revision, --at, --audit-id and --steps."""
+    """Bring an earlier version of the {document} back.
+
+    Give exactly one of --to, --revision, --at, --audit-id and --steps.
+    """
     body = _one_of(to=to, revision=revision, at=at, audit_id=audit_id, steps=steps)
     if force and steps is not None:
         raise typer.BadParameter("--steps counts from what is current, so it cannot go with --force.")
+    body = _with_reason(body, reason)
     document = Document(kind, tenant, surface)
     if to is not None:
         body["to"] = document.whole_version(session.api, to)
     before = None if force else document.current(session.api)
     headers = {} if force else {"If-Revision": str(before["revision"] if before else 0)}
-    response = session.api.request(
-        "POST", f"{document.path}/rollback", json=_with_reason(body, reason), headers=headers
-    )
+    response = session.api.request("POST", f"{document.path}/rollback", json=body, headers=headers)
     session.answer(
         response,
         lambda answer: Group(moved(document, before, answer), *map(views.warning, answer.get("warnings", ()))),
@@ -92,4 +94,7 @@ def _one_of(**choices: object) -> dict[str, Any]:
 
 
 def _with_reason(body: dict[str, Any], reason: str | None) -> dict[str, Any]:
-    return body if reason is None else {**body, "reason": reason}
+    if reason is None:
+        return body
+    require_one_line("--reason", reason)
+    return {**body, "reason": reason}

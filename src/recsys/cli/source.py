@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from recsys.cli.failure import Failure
+from recsys.cli.failure import Misused
 
 STDIN = Path("-")
 
@@ -14,11 +14,11 @@ def read_source(file: Path) -> bytes:
     """The bytes of a file; ``-`` is standard input.
 
     Raises:
-        Failure: the file cannot be read.
+        Misused: the file cannot be read.
     """
     if file == STDIN:
         return sys.stdin.buffer.read()
     try:
         return file.read_bytes()
     except OSError as error:
-        raise Failure(f"{file} cannot be read: {error.strerror}.") from None
+        raise Misused(f"{file} cannot be read: {error.strerror}; nothing was sent.") from None

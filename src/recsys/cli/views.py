@@ -1,4 +1,4 @@
-"""How answers look on a screen: tables with short hashes, so that a row fits a line; ``--json`` has them in full."""
+"""How answers look on a screen: with short hashes, so that a row fits a line; ``--json`` has them in full."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
+
+from recsys.cli.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +25,11 @@ def short(version: str | None) -> str:
     return version[:SHORT] if version else "–"
 
 
+def _short(version: str | None) -> str | None:
+    """The same for a column: one without any version is left out."""
+    return version and short(version)
+
+
 def moment(text: str | None) -> str:
     """A time as people read it, UTC to the second."""
     return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%SZ") if text else ""
@@ -31,20 +37,21 @@ def moment(text: str | None) -> str:
 
 def rows(columns: Iterable[str], cells: Iterable[Iterable[object]], empty: str) -> RenderableType:
     """A table, or the sentence ``empty`` when there are no rows."""
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in cells:
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    return table if table.row_count else Text(empty)
+    table = Table(tuple(columns), [tuple(map(_cell, row)) for row in cells])
+    return table if table.cells else Text(empty)
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> RenderableType:
     """Names and values, one pair a line."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    for name, value in pairs:
-        grid.add_row(Text(name.replace("_", " "), style="dim"), Text("–" if value is None else str(value)))
-    return grid
+    shown = [(name.replace("_", " "), _cell(value) or "–") for name, value in pairs]
+    width = max((len(name) for name, _ in shown), default=0)
+    return Group(*(Text.assemble((name.ljust(width), "dim"), "  ", value) for name, value in shown))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
 
 
 def document(value: object) -> str:
@@ -91,7 +98,7 @@ def _compact(value: object) -> str:
 def history(body: dict[str, Any]) -> RenderableType:
     """The answer of ``/history``: what happened at each revision, and where every pointer stood afterwards."""
     return rows(
-        ("revision", "when", "who", "via", "action", "config", "rules", "manifests", "labels", "reason"),
+        ("rev", "when", "who", "via", "action", "config", "rules", "manifests", "labels", "reason"),
         (
             (
                 each["revision"],
@@ -99,8 +106,8 @@ def history(body: dict[str, Any]) -> RenderableType:
                 each["actor_sub"],
                 each["actor_type"],
                 each["action"],
-                short(each["pointers"]["config"]),
-                short(each["pointers"]["rules"]),
+                _short(each["pointers"]["config"]),
+                _short(each["pointers"]["rules"]),
                 ", ".join(f"{name}={short(to)}" for name, to in sorted(each["pointers"]["manifests"].items())),
                 ", ".join(each["labels"]),
                 each["reason"],
@@ -114,7 +121,7 @@ def history(body: dict[str, Any]) -> RenderableType:
 def audit(body: dict[str, Any]) -> RenderableType:
     """The answer of ``/audit``. The id is what ``rollback --audit-id`` takes."""
     return rows(
-        ("id", "when", "who", "via", "action", "entity", "revision", "request", "reason"),
+        ("id", "when", "who", "via", "action", "entity", "rev", "reason"),
         (
             (
                 each["id"],
@@ -122,15 +129,20 @@ def audit(body: dict[str, Any]) -> RenderableType:
                 each["actor_sub"],
                 each["actor_type"],
                 each["action"],
-                f"{each['entity_type']} {each['entity_id']}",
+                _entity(each),
                 each["revision"],
-                each["request_id"],
                 (each.get("extra") or {}).get("reason"),
             )
             for each in body["entries"]
         ),
         "Nothing is in the audit log.",
     )
+
+
+def _entity(each: dict[str, Any]) -> str:
+    """What an entry is about: a kind and, where there are several of a kind, which."""
+    kind, name = each["entity_type"], each["entity_id"]
+    return kind if name == kind else f"{kind} {name}"
 
 
 def tenants(body: dict[str, Any]) -> RenderableType:
@@ -203,8 +215,8 @@ def moves(body: dict[str, Any]) -> RenderableType:
     return Group(table, Text(f"revision {body['revision']}", style="bold"))
 
 
-def recommendation(body: dict[str, Any]) -> RenderableType:
-    """The answer of ``/v1/recommend``: the list, what produced it, and the warnings."""
+def recommendation(body: dict[str, Any], tenant: str) -> RenderableType:
+    """The answer of ``/v1/recommend`` for ``tenant``, as asked: the list, what produced it, and the warnings."""
     meta = body["meta"]
     items = rows(
         ("rank", "item", "score", "reasons"),
@@ -215,7 +227,8 @@ def recommendation(body: dict[str, Any]) -> RenderableType:
         "The list is empty.",
     )
     names = ("surface", "segment", "config_version", "rules_version", "manifest_version", "revision", "data_revision")
-    produced = facts((name, meta[name]) for name in names)
+    served = ("tenant", f"{tenant} ({meta['tenant_id']})")
+    produced = facts([served, *((name, meta[name]) for name in names)])
     warnings = [warning(each) for each in body["warnings"]]
     return Group(items, Text(""), produced, *warnings)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from recsys.control.outcome import DocumentOutcome, audit_move
@@ -31,7 +32,7 @@ async def change_document(
         PreconditionRequired, PreconditionFailed, VersionMismatch: see ``judge``; a mismatch names what differs.
         Frozen: the tenant takes no changes.
     """
-    document = CanonicalDocument.read(data)
+    document = await asyncio.to_thread(CanonicalDocument.read, data)  # a long one must not hold others up
     async with store.changing(tenant_id, actor) as transaction:
         tenant = transaction.locked
         current = await transaction.pointer(tenant.id, ref)
@@ -60,7 +61,7 @@ async def _version(
     stored = await transaction.version(transaction.locked.id, ref, document.etag)
     if stored is not None:
         return stored
-    ref.kind.check(document.value)
+    await asyncio.to_thread(ref.kind.check, document.value)
     check_addressed(ref, transaction.locked, document.value)
     return Draft(etag=document.etag, text=document.text, comment=actor.reason)
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 import msgspec
 
 from recsys.domain.audit import AuditRecord
-from recsys.domain.canonical import has_plain_keys, parse
-from recsys.domain.catalogue import ROW_KEYS, ROW_TYPES
+from recsys.domain.canonical import check, has_plain_keys, parse
+from recsys.domain.catalogue import ROW_KEYS, ROW_TYPES, Item
 from recsys.domain.errors import Fault, InvalidRequest
-from recsys.domain.validation import convert
+from recsys.domain.validation import check_time, convert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,15 +92,24 @@ def read_rows(spool: BinaryIO, dataset: Dataset, format_: LoadFormat) -> list[Ro
 
 
 def _row(record: bytes | dict[str, Json], decoder: msgspec.json.Decoder[Row]) -> Row:
-    if isinstance(record, bytes):
-        try:
-            # The quick way for what is plainly right; the thorough one finds words for everything else.
-            if has_plain_keys(record):
-                return decoder.decode(record)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            pass
-        return convert(parse(record), decoder.type)
-    return convert(record, decoder.type)
+    row = _decoded_row(record, decoder)
+    if isinstance(row, Item) and row.created_at is not None:
+        check_time(row.created_at, "/created_at")
+    return row
+
+
+def _decoded_row(record: bytes | dict[str, Json], decoder: msgspec.json.Decoder[Row]) -> Row:
+    if isinstance(record, dict):
+        check(record)
+        return convert(record, decoder.type)
+    try:
+        # The quick way for what is plainly right; the thorough one finds words for everything else, and looks into
+        # attributes, which may be anything.
+        if has_plain_keys(record) and b'"attributes"' not in record:
+            return decoder.decode(record)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        pass
+    return convert(parse(record), decoder.type)
 
 
 def _lines(spool: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -146,5 +155,5 @@ def _cell(name: str, cell: str) -> Json:
         if name == "attributes":
             return parse(cell.encode())
         return float(cell) if name in NUMBERS else cell
-    except ValueError:
-        return cell
+    except (ValueError, InvalidRequest):
+        return cell  # what it should have been is said when the whole record is checked

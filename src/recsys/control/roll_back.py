@@ -12,7 +12,8 @@ import msgspec
 from msgspec import Meta
 
 from recsys.control.outcome import DocumentOutcome, MovedDocument, TenantOutcome, audit_move
-from recsys.domain.document import KINDS, DocumentRef
+from recsys.domain.canonical import content_hash
+from recsys.domain.document import KINDS, DocumentRef, Pointer
 from recsys.domain.errors import (
     Fault,
     InvalidRequest,
@@ -21,9 +22,10 @@ from recsys.domain.errors import (
     VersionMismatch,
     VersionNotFound,
 )
-from recsys.domain.history import KNOWN_GOOD, LedgerEntry, Pointers
+from recsys.domain.history import KNOWN_GOOD, LedgerEntry, Pointers, UsedKey
 from recsys.domain.ports import Move
 from recsys.domain.precondition import Preconditions, judge
+from recsys.domain.validation import check_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,6 +61,8 @@ class RollbackRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         if len(given) != 1 or given[0] not in allowed:
             detail = f"Give exactly one of {', '.join(allowed)}; got {', '.join(given) or 'none'}."
             raise Unprocessable(faults=[Fault(f"/{given[0]}" if given else "", detail)])
+        if self.at is not None:
+            check_time(self.at, "/at")
 
 
 async def roll_back_document(
@@ -72,7 +76,8 @@ async def roll_back_document(
 ) -> DocumentOutcome:
     """Move one document's pointer back; a pointer that did not exist then is cleared.
 
-    A frozen tenant allows it. A repeated request with the same ``idempotency_key`` changes nothing.
+    A frozen tenant allows it. A repeated request with the same ``idempotency_key`` changes nothing and is answered as
+    of the revision that the first one made.
 
     Raises:
         Unprocessable: not exactly one target.
@@ -85,18 +90,20 @@ async def roll_back_document(
         raise PreconditionRequired("steps needs If-Match, If-Revision or Idempotency-Key: a retry would go back twice.")
     async with store.changing(tenant_id, _with_reason(actor, request)) as transaction:
         tenant = transaction.locked
+        key = _key(idempotency_key, ref, request)
+        if key is not None and (used := await _used(transaction, key)):
+            pointer = await _pointer_at(transaction, ref, used.revision)
+            return DocumentOutcome(tenant=tenant, ref=ref, pointer=pointer, changed=False)
         current = await transaction.pointer(tenant.id, ref)
-        if idempotency_key and await transaction.ledger_by_key(tenant.id, idempotency_key):
-            return DocumentOutcome(tenant=tenant, ref=ref, pointer=current, changed=False)
         target = await _target(transaction, ref, request)
-        if not judge(preconditions, current, target.etag if target else None, required=False):
-            return DocumentOutcome(tenant=tenant, ref=ref, pointer=current, changed=False)
-        move = Move(ref=ref, before=current.version if current else None, after=target)
-        action = f"{ref.kind_name}.rollback"
-        record = audit_move(move, "rollback")
-        await transaction.move([move], action=action, records=[record], idempotency_key=idempotency_key)
+        changed = judge(preconditions, current, target.etag if target else None, required=False)
+        if changed:
+            move = Move(ref=ref, before=current.version if current else None, after=target)
+            record = audit_move(move, "rollback")
+            await transaction.move([move], action=f"{ref.kind_name}.rollback", records=[record])
+        await _remember(transaction, key)
         pointer = await transaction.pointer(tenant.id, ref)
-        return DocumentOutcome(tenant=transaction.locked, ref=ref, pointer=pointer, changed=True)
+        return DocumentOutcome(tenant=transaction.locked, ref=ref, pointer=pointer, changed=changed)
 
 
 async def roll_back_tenant(
@@ -117,15 +124,16 @@ async def roll_back_tenant(
         raise InvalidRequest(faults=[Fault("", detail)])
     async with store.changing(tenant_id, _with_reason(actor, request)) as transaction:
         tenant = transaction.locked
-        if idempotency_key and await transaction.ledger_by_key(tenant.id, idempotency_key):
-            return TenantOutcome(tenant_id=tenant.id, revision=tenant.revision, changed=False, moved=[])
+        key = _key(idempotency_key, None, request)
+        if key is not None and (used := await _used(transaction, key)):
+            return TenantOutcome(tenant_id=tenant.id, revision=used.revision, changed=False, moved=[])
         wanted = await _pointers_then(transaction, request)
         moves = await _moves(transaction, wanted)
         _judge_tenant(preconditions, await transaction.ledger(tenant.id, 1, None), moves)
         if moves:
             records = [audit_move(move, "rollback") for move in moves]
-            action = "tenant.rollback"
-            await transaction.move(moves, action=action, records=records, idempotency_key=idempotency_key)
+            await transaction.move(moves, action="tenant.rollback", records=records)
+        await _remember(transaction, key)
         return TenantOutcome(
             tenant_id=tenant.id,
             revision=transaction.locked.revision,
@@ -136,6 +144,43 @@ async def roll_back_tenant(
 
 def _with_reason(actor: Actor, request: RollbackRequest) -> Actor:
     return msgspec.structs.replace(actor, reason=request.reason) if request.reason else actor
+
+
+def _key(key: str | None, ref: DocumentRef | None, request: RollbackRequest) -> UsedKey | None:
+    """The key with what it stands for: this very request. The revision is not known yet."""
+    if key is None:
+        return None
+    said = msgspec.json.encode((str(ref) if ref else None, request), order="sorted").decode()
+    return UsedKey(key=key, fingerprint=content_hash(said), revision=0)
+
+
+async def _used(transaction: TenantTransaction, key: UsedKey) -> UsedKey | None:
+    """The earlier use of a key by the same request.
+
+    Raises:
+        Unprocessable: another request used it; answering that one's success would hide that nothing was done.
+    """
+    used = await transaction.used_key(transaction.locked.id, key.key)
+    if used is not None and used.fingerprint != key.fingerprint:
+        detail = f"Idempotency-Key {key.key!r} was used for another request; each request needs a key of its own."
+        raise Unprocessable(faults=[Fault("", detail)])
+    return used
+
+
+async def _remember(transaction: TenantTransaction, key: UsedKey | None) -> None:
+    if key is not None:
+        await transaction.use_key(msgspec.structs.replace(key, revision=transaction.locked.revision))
+
+
+async def _pointer_at(transaction: TenantTransaction, ref: DocumentRef, revision: int) -> Pointer | None:
+    """Where a document's pointer stood after a revision."""
+    entry = await transaction.ledger_entry(transaction.locked.id, revision)
+    version = await _stored(transaction, ref, entry.pointers.of(ref) if entry else None)
+    if entry is None or version is None:
+        return None
+    return Pointer(
+        version=version, revision=entry.revision, updated_at=entry.occurred_at, updated_by_sub=entry.actor_sub
+    )
 
 
 async def _target(transaction: TenantTransaction, ref: DocumentRef, request: RollbackRequest) -> Version | None:
@@ -202,7 +247,7 @@ async def _before_entry(transaction: TenantTransaction, ref: DocumentRef, audit_
 async def _steps_ago(transaction: TenantTransaction, ref: DocumentRef, steps: int) -> str | None:
     moves = await transaction.moves_of(transaction.locked.id, ref, steps)
     if len(moves) < steps:
-        raise VersionNotFound(f"This document has moved {len(moves)} times only, not {steps}.")
+        raise VersionNotFound(f"This document has moved {len(moves)} times, so there is no going back {steps} steps.")
     before = await transaction.ledger_entry(transaction.locked.id, moves[-1].revision - 1)
     return before.pointers.of(ref) if before else None
 

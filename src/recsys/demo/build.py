@@ -26,6 +26,7 @@ OpenApp = Callable[[str], AbstractAsyncContextManager[httpx.AsyncClient]]
 """Opens the application in this process, on a database URL; who asks is the person at the keyboard."""
 
 _ADMIN = f"/v1/admin/tenants/{TENANT}"
+_OTHER = "Take another folder: --dir DIR"
 _REASON = {"X-Change-Reason": "the demo is built"}
 
 
@@ -36,12 +37,20 @@ def ensure_built(place: Place, console: Console, open_app: OpenApp) -> bool:
     never looks finished.
 
     Raises:
-        DemoFailed: the folder holds something else, or a load was refused.
+        DemoFailed: the folder holds something else or cannot be written, or a load was refused.
     """
-    if place.is_current():
-        return False
-    if not place.is_ours():
-        raise DemoFailed(f"{place.directory} holds something that is not a demo. Take another folder: --dir DIR")
+    try:
+        if place.is_current():
+            return False
+        if not place.is_ours():
+            raise DemoFailed(f"{place.directory} holds something that is not a demo. {_OTHER}")
+        _build_beside(place, console, open_app)
+    except OSError as error:
+        raise DemoFailed(f"{place.directory} cannot be written: {error.strerror or error}. {_OTHER}") from None
+    return True
+
+
+def _build_beside(place: Place, console: Console, open_app: OpenApp) -> None:
     scratch = Place(place.directory.with_name(place.directory.name + ".building"))
     shutil.rmtree(scratch.directory, ignore_errors=True)
     try:
@@ -50,16 +59,20 @@ def ensure_built(place: Place, console: Console, open_app: OpenApp) -> bool:
         _replace(place.directory, scratch.directory)
     finally:
         shutil.rmtree(scratch.directory, ignore_errors=True)
-    return True
 
 
 def _build(place: Place, console: Console, open_app: OpenApp) -> None:
     try:
+        import duckdb
+
         from recsys.demo import retail
     except ModuleNotFoundError as error:
         raise DemoFailed(f"The demo needs {error.name}: pip install 'recsys[demo]'") from None
     with _progress(console) as progress:
-        files = retail.build(retail.SHIPPED_PARQUET, place.directory, _Bar(progress).show)
+        try:
+            files = retail.build(retail.SHIPPED_PARQUET, place.directory, _Bar(progress).show)
+        except duckdb.IOException as error:  # a full disk, most likely
+            raise OSError(str(error).partition("\n")[0]) from None
         place.bad_rules.write_text(json.dumps(showcase.bad_rules(files.showcase), indent=2) + "\n", encoding="utf-8")
         asyncio.run(_fill(place, files, progress, open_app))
     place.finish(files.showcase)

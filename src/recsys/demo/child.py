@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from recsys.demo.place import DemoFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from recsys.demo.place import Place
 
@@ -22,6 +22,7 @@ HOST = "127.0.0.1"
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
 _LOOK_EVERY_S = 0.05
+_LAST_PORT = 65_535
 
 
 def require_free(port: int) -> None:
@@ -30,12 +31,22 @@ def require_free(port: int) -> None:
     Raises:
         DemoFailed: naming the option that takes another.
     """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port just given back is free
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise DemoFailed(f"Port {port} cannot be used: {error.strerror}. Take another: --port {port + 1}") from None
+    from recsys.bootstrap.serve import port_fault
+
+    fault = port_fault(HOST, port)
+    if fault is None:
+        return
+    other = f"--port {port + 1 if port < _LAST_PORT else port - 1}"
+    if _is_service(port):
+        raise DemoFailed(f"{fault} If that is an earlier demo, it still runs: stop it, or take another: {other}")
+    raise DemoFailed(f"{fault} Take another: {other}")
+
+
+def _is_service(port: int) -> bool:
+    try:
+        return httpx.get(f"http://{HOST}:{port}/healthz", timeout=1, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 @contextmanager
@@ -45,35 +56,37 @@ def running_service(place: Place, port: int, workers: int) -> Iterator[subproces
     Raises:
         DemoFailed: it did not become ready, with the end of its log.
     """
-    command = [sys.executable, "-m", "recsys", "serve", "--db", place.url]
+    command = [sys.executable, "-m", "recsys.demo.leash", "serve", "--db", place.url]
     command += ["--host", HOST, "--port", str(port), "--workers", str(workers), "--dev-auth"]
-    with place.log.open("wb") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603
+    log = place.log(port)
+    with log.open("wb") as output:
+        # The pipe is the leash: nothing is written to it, and its end tells the service that this process is gone.
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output)  # noqa: S603
         try:
-            _wait_until_ready(process, port, place)
+            _wait_until_ready(process, port, log)
             yield process
         finally:
             _stop(process)
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int, place: Place) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     give_up_at = time.monotonic() + READY_TIMEOUT_S
     with httpx.Client(base_url=f"http://{HOST}:{port}", timeout=2, trust_env=False) as client:
         while time.monotonic() < give_up_at:
             if process.poll() is not None:
-                raise DemoFailed(f"The service ended with exit code {process.returncode}.\n{_end_of(place)}")
+                raise DemoFailed(f"The service ended with exit code {process.returncode}.\n{_end_of(log)}")
             try:
                 if client.get("/readyz").status_code == 200:
                     return
             except httpx.TransportError:
                 pass  # not listening yet
             time.sleep(_LOOK_EVERY_S)
-    raise DemoFailed(f"The service was not ready within {READY_TIMEOUT_S:.0f} s.\n{_end_of(place)}")
+    raise DemoFailed(f"The service was not ready within {READY_TIMEOUT_S:.0f} s.\n{_end_of(log)}")
 
 
-def _end_of(place: Place) -> str:
-    lines = place.log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
-    return "\n".join([f"The end of {place.log}:", *(f"  {line}" for line in lines)])
+def _end_of(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
+    return "\n".join([f"The end of {log}:", *(f"  {line}" for line in lines)])
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -84,3 +97,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    finally:
+        if process.stdin is not None:
+            process.stdin.close()

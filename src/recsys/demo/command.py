@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -71,12 +71,15 @@ def _reporting(console: Console) -> Iterator[None]:
 
 def _run(place: Place, console: Console, port: int, workers: int, started: float, *, tour: bool) -> None:
     url = f"http://{HOST}:{port}"
-    with running_service(place, port, workers) as process:
-        console.print(f"{url} is ready ({_since(started)}); its log is {place.log}", soft_wrap=True)
+    log = place.log(port)
+    with ExitStack() as stack:
+        with console.status("The service starts …"):
+            process = stack.enter_context(running_service(place, port, workers))
+        console.print(f"{url} is ready ({_since(started)}); its log is {log}", soft_wrap=True)
         if tour:
             _play(place, console, url)
         else:
-            _stay(process, url, place)
+            _stay(process, url, place, log)
 
 
 def _play(place: Place, console: Console, url: str) -> None:
@@ -87,7 +90,7 @@ def _play(place: Place, console: Console, url: str) -> None:
     console.print(f"Every step held ({_since(started)}). Stay longer: recsys demo", style="bold green")
 
 
-def _stay(process: subprocess.Popen[bytes], url: str, place: Place) -> None:
+def _stay(process: subprocess.Popen[bytes], url: str, place: Place, log: Path) -> None:
     print()
     print(TRY.format(url=url, bad_rules=_as_typed(place.bad_rules), recsys=_program()))
     print("Ctrl-C stops it.", flush=True)
@@ -97,7 +100,7 @@ def _stay(process: subprocess.Popen[bytes], url: str, place: Place) -> None:
         print("\nStopped.")
         return
     if code:
-        raise DemoFailed(f"The service ended with exit code {code}; see {place.log}")
+        raise DemoFailed(f"The service ended with exit code {code}; see {log}")
 
 
 def _since(started: float) -> str:

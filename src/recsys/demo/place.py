@@ -47,10 +47,9 @@ class Place:
         """The rules that empty the home page, to try it out."""
         return self.directory / "bad-rules.json"
 
-    @property
-    def log(self) -> Path:
-        """What the service says while the demo runs."""
-        return self.directory / "service.log"
+    def log(self, port: int) -> Path:
+        """What the service on a port says while the demo runs: several may run from one folder."""
+        return self.directory / f"service-{port}.log"
 
     def is_ours(self) -> bool:
         """Whether the folder may be replaced: it is not there, empty, or an earlier demo's."""

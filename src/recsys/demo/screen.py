@@ -59,10 +59,14 @@ class Screen:
         self.console.print(table)
 
 
+_FOLDS = ("title", "who", "reason")
+"""Prose gives way on a narrow terminal; what is to be copied stays in one piece."""
+
+
 def _table(*columns: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column not in _FOLDS)
     return table
 
 

@@ -48,7 +48,7 @@ def parse(data: bytes) -> Json:
         raise _refusal(f"Nested deeper than {MAX_DEPTH} levels.") from None
     except json.JSONDecodeError as error:
         raise _refusal(f"Not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from None
-    _check(value, "", 0)
+    check(value)
     return cast("Json", value)
 
 
@@ -115,7 +115,8 @@ def _too_large(shown: object, pointer: str) -> InvalidJson:
     )
 
 
-def _check(value: object, pointer: str, depth: int) -> None:
+def check(value: object, pointer: str = "", depth: int = 0) -> None:
+    """Refuse a parsed value that has no canonical form; see :func:`parse`."""
     if depth > MAX_DEPTH:
         raise _refusal(f"Nested deeper than {MAX_DEPTH} levels.", pointer)
     if isinstance(value, str):
@@ -126,11 +127,11 @@ def _check(value: object, pointer: str, depth: int) -> None:
             raise _too_large(value, pointer)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            _check(item, f"{pointer}/{index}", depth + 1)
+            check(item, f"{pointer}/{index}", depth + 1)
     elif isinstance(value, dict):
         for key, item in value.items():
             _check_text(key, pointer)
-            _check(item, f"{pointer}/{escape(key)}", depth + 1)
+            check(item, f"{pointer}/{escape(key)}", depth + 1)
 
 
 def _check_text(text: str, pointer: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,6 +20,7 @@ from recsys.domain.config import config_faults, config_mistakes
 from recsys.domain.errors import Fault, InvalidRequest, RecsysError, Unprocessable
 from recsys.domain.manifest import manifest_faults
 from recsys.domain.rules import rules_faults, rules_mistakes
+from recsys.domain.validation import MOST_FAULTS
 
 if TYPE_CHECKING:
     from recsys.domain.tenant import Tenant
@@ -50,9 +52,9 @@ class DocumentKind:
             InvalidRequest: ill-formed.
             Unprocessable: well-formed but wrong in meaning.
         """
-        if found := list(self.faults(value)):
+        if found := list(islice(self.faults(value), MOST_FAULTS)):
             raise InvalidRequest(faults=found)
-        if found := list(self.mistakes(value)):
+        if found := list(islice(self.mistakes(value), MOST_FAULTS)):
             raise Unprocessable(faults=found)
 
 

@@ -26,6 +26,21 @@ class Pointers(msgspec.Struct, frozen=True, kw_only=True):
             return self.manifests.get(ref.surface)
         return self.config if ref.kind.name == "config" else self.rules
 
+    def moved(self, ref: DocumentRef, etag: str | None) -> Pointers:
+        """The pointers with one document at another version; None: it has none."""
+        if not ref.kind.per_surface:
+            return msgspec.structs.replace(self, **{ref.kind_name: etag})
+        manifests = {name: version for name, version in self.manifests.items() if name != ref.surface}
+        return msgspec.structs.replace(self, manifests=manifests | ({ref.surface: etag} if etag else {}))
+
+
+class UsedKey(msgspec.Struct, frozen=True, kw_only=True):
+    """An ``Idempotency-Key``, the SHA-256 of the request that used it, and the tenant's revision after that."""
+
+    key: str
+    fingerprint: str
+    revision: int
+
 
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One revision: who moved what, when and why, and where every pointer stood afterwards.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from recsys.domain.audit import AuditCursor, AuditEntry, AuditRecord
     from recsys.domain.catalogue import Dataset, LoadMode, Row, SurfaceRows
     from recsys.domain.document import Pointer, VersionInfo
-    from recsys.domain.history import LedgerEntry, Pointers
+    from recsys.domain.history import LedgerEntry, Pointers, UsedKey
     from recsys.domain.tenant import Tenant, TenantSettings
 
 
@@ -73,8 +73,8 @@ class Reader(Protocol):
     async def ledger_labelled(self, tenant_id: str, label: str) -> LedgerEntry | None:
         """The latest entry with a label."""
 
-    async def ledger_by_key(self, tenant_id: str, idempotency_key: str) -> LedgerEntry | None:
-        """The entry that a request with this ``Idempotency-Key`` made."""
+    async def used_key(self, tenant_id: str, key: str) -> UsedKey | None:
+        """What an ``Idempotency-Key`` was used for."""
 
     async def moves_of(self, tenant_id: str, ref: DocumentRef, limit: int) -> list[LedgerEntry]:
         """The entries that moved this document's pointer, newest first."""
@@ -103,12 +103,14 @@ class TenantTransaction(Reader, Protocol):
         *,
         action: str,
         records: Sequence[AuditRecord],
-        idempotency_key: str | None = None,
     ) -> LedgerEntry:
         """Raise the revision once for all moves: versions that are new, ledger entry, pointers, audit, notification.
 
         ``action`` names the ledger entry, ``records`` become the audit entries (one per moved document).
         """
+
+    async def use_key(self, key: UsedKey) -> None:
+        """Remember what an ``Idempotency-Key`` was used for."""
 
     async def label(self, revision: int, label: str, record: AuditRecord) -> None:
         """Put a label on a revision; the same label twice is one label."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
@@ -10,7 +11,7 @@ from msgspec import Meta
 
 from recsys.domain.errors import Fault, InvalidRequest
 from recsys.domain.names import ItemId, Segment, ShortText, Surface, Tag
-from recsys.domain.validation import convert, faults
+from recsys.domain.validation import MOST_FAULTS, convert, faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +80,7 @@ def read_rules(value: Json) -> list[Rule]:
     Raises:
         InvalidRequest: for a document that :func:`rules_faults` finds fault with.
     """
-    if found := list(rules_faults(value)):
+    if found := list(islice(rules_faults(value), MOST_FAULTS)):
         raise InvalidRequest(faults=found)
     return convert([_without_aliases(rule) for _, rule in _entries(value)], list[Rule])
 

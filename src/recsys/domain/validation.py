@@ -9,7 +9,9 @@ from __future__ import annotations
 import difflib
 import operator
 import re
+from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MOST_FAULTS = 100
+"""As many as anybody reads; a hostile body with a hundred thousand faults must not cost seconds and megabytes."""
+
 
 def decode(data: bytes, type_: type[T]) -> T:
     """Read strict JSON into a Struct type.
@@ -35,8 +40,7 @@ def decode(data: bytes, type_: type[T]) -> T:
 
 def convert(value: Json, type_: type[T]) -> T:
     """Turn a parsed JSON value into a Struct type; see :func:`decode`."""
-    found = list(faults(value, type_))
-    if found:
+    if found := list(islice(faults(value, type_), MOST_FAULTS)):
         raise InvalidRequest(faults=found)
     try:
         return msgspec.convert(value, type_)
@@ -49,6 +53,18 @@ def convert(value: Json, type_: type[T]) -> T:
 def faults(value: Json, type_: Any) -> Iterator[Fault]:
     """Yield what is wrong with ``value`` as ``type_``, in document order."""
     yield from _walk(value, _type_info(type_), "")
+
+
+def check_time(moment: datetime, pointer: str) -> None:
+    """Refuse a time that does not exist in UTC: the last hours of the year 9999 somewhere west, say.
+
+    Raises:
+        InvalidRequest: naming ``pointer``.
+    """
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidRequest(faults=[Fault(pointer, "This time is out of range in UTC.")]) from None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

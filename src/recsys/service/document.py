@@ -177,7 +177,17 @@ async def _served(call: Call, outcome: DocumentOutcome) -> Response[DocumentAnsw
     answer = answer_pointer(outcome.tenant, outcome.pointer)
     answer.changed = outcome.changed
     answer.warnings = await asyncio.to_thread(_lint, call, outcome)  # a long document must not hold others up
+    answer.warnings += _not_served(call, outcome)
     return _respond(outcome.ref, answer)
+
+
+def _not_served(call: Call, outcome: DocumentOutcome) -> list[Lint]:
+    """A warning when this worker cannot serve the change, which is stored all the same."""
+    snapshot = call.service.replica.snapshot(outcome.tenant.id)
+    if snapshot is None or snapshot.revision >= outcome.tenant.revision:
+        return []
+    detail = f"This worker still serves revision {snapshot.revision}; /health/detailed says why."
+    return [Lint(code="NOT_SERVED", detail=detail)]
 
 
 def _lint(call: Call, outcome: DocumentOutcome) -> list[Lint]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from litestar import MediaType, Response, get
 
-from recsys.domain.errors import RecsysError
+from recsys.domain.errors import RecsysError, TenantNotFound
 from recsys.service.call import Given
 from recsys.service.exposition import CONTENT_TYPE
 from recsys.service.state import Service
 
 TAGS = ("Operations",)
+PROBE_TIMEOUT_S = 2.0
+NOBODY = "00000000-0000-0000-0000-000000000000"
 NO_KEY: list[dict[str, list[str]]] = [{}]
 
 
@@ -49,8 +52,10 @@ HANDLERS = (healthz, readyz, health_detailed, metrics)
 
 async def _database_reachable(service: Service) -> bool:
     try:
-        async with service.store.reading() as reader:
-            await reader.tenants(1, None)
-    except RecsysError:
+        async with asyncio.timeout(PROBE_TIMEOUT_S), service.store.reading() as reader:
+            await reader.tenant(NOBODY)
+    except TenantNotFound:
+        return True
+    except (RecsysError, TimeoutError):
         return False
     return True

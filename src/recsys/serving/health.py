@@ -10,7 +10,7 @@ import msgspec
 class TenantHealth(msgspec.Struct, frozen=True, kw_only=True):
     """What is served for a tenant; revisions are null before its first snapshot.
 
-    ``incompatible``: why its current documents cannot be read, in which case the last good ones are served.
+    ``incompatible``: which of its current documents cannot be read; the last good ones are served in their place.
     """
 
     external_id: str

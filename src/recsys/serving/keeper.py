@@ -14,13 +14,14 @@ from recsys.serving.snapshot import (
     DocumentPart,
     SignalPart,
     Snapshot,
+    UnreadableDocument,
     build_part,
     compose,
     read_documents,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from typing import Any
 
     from recsys.domain.ports import Clock, ServingStore, TenantHead
@@ -68,6 +69,7 @@ class Keeper:
                 return
             _log.error("the database was restored: tenant %s fell to revision %d", head.tenant.id, head.tenant.revision)
             self._epoch += 1
+            self._invalidations = head.tenant.invalidations
             self._observer.restored(head.tenant.id)
         self._behind = 0
         self.head = head
@@ -90,10 +92,14 @@ class Keeper:
         if epoch != self._epoch or (held and held[0] == epoch and documents.revision < held[1].revision):
             return
         try:
-            part = await asyncio.to_thread(read_documents, documents)
+            previous = held[1] if held and held[0] == epoch else None
+            part = await asyncio.to_thread(read_documents, documents, previous)
             await self._fill(epoch, documents=part)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, trying again every second would not help
-            self._refuse((epoch, documents.revision), str(error) or repr(error))
+            self._refused = (epoch, documents.revision)
+            self._note_unreadable(documents.revision, [error])
+        else:
+            self._note_unreadable(documents.revision, part.unreadable)
         self._invalidations = max(self._invalidations, invalidations)
 
     async def load_signals(self, surface: str) -> None:
@@ -179,9 +185,6 @@ class Keeper:
                 compose, tenant, held[1], shown, self.snapshot, data_revision=revision, now=now
             )
             self._observer.serving(tenant.id, self.snapshot.revision, revision)
-        if held is not self._documents and self.incompatible is not None:
-            self.incompatible = None
-            self._observer.incompatible(self.head.tenant.id, 0)
         self._documents, self._parts = held, parts
 
     def _data_revision(self, parts: Mapping[str, tuple[int, SignalPart]]) -> int:
@@ -206,8 +209,12 @@ class Keeper:
             self.snapshot = replace(self.snapshot, data_revision=revision, parts=self.parts, surfaces=surfaces)
             self._observer.serving(self.head.tenant.id, self.snapshot.revision, revision)
 
-    def _refuse(self, revision: tuple[int, int], reason: str) -> None:
-        _log.error("tenant %s: documents of revision %d cannot be read: %s", self.head.tenant.id, revision[1], reason)
-        self._refused = revision
-        self.incompatible = reason
-        self._observer.incompatible(self.head.tenant.id, 1)
+    def _note_unreadable(self, revision: int, refusals: Sequence[Exception]) -> None:
+        """Say which documents are not served as they are. What is in them is for the log, not for health pages."""
+        for refusal in refusals:
+            _log.error("tenant %s, revision %d: a document cannot be read: %s", self.head.tenant.id, revision, refusal)
+        names = [str(each.ref) if isinstance(each, UnreadableDocument) else type(each).__name__ for each in refusals]
+        found = ", ".join(names) or None
+        if found != self.incompatible:
+            self.incompatible = found
+            self._observer.incompatible(self.head.tenant.id, len(names))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from recsys.domain import canonical
 from recsys.domain.config import Config, read_config
-from recsys.domain.document import CONFIG, MANIFEST, RULES, DocumentRef
+from recsys.domain.document import CONFIG, RULES, DocumentRef
 from recsys.domain.errors import InvalidRequest
 from recsys.domain.manifest import read_manifest
 from recsys.domain.rules import Rule, read_rules
@@ -30,7 +30,7 @@ _HALF_LIVES_KEPT = 16
 
 
 class UnreadableDocument(Exception):
-    """A stored document that this code cannot read, so the tenant keeps its last good snapshot."""
+    """A stored document that this code cannot read, and there is no earlier state of it to go on with."""
 
     def __init__(self, ref: DocumentRef, reason: str) -> None:
         self.ref = ref
@@ -39,36 +39,58 @@ class UnreadableDocument(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DocumentPart:
-    """Config and rules in typed form, all as of ``revision``, and the versions they came from."""
+    """Config and rules in typed form as of ``revision``, and the versions they came from.
+
+    ``unreadable``: the documents whose current version this code cannot read; for them the last good one stands here,
+    in ``pointers`` too, and the others have moved on without them.
+    """
 
     revision: int
     pointers: Pointers
     config: Config
     rules: tuple[Rule, ...]
+    unreadable: tuple[UnreadableDocument, ...] = ()
 
 
-def read_documents(documents: TenantDocuments) -> DocumentPart:
-    """Read every current document of a tenant; all of them or none.
+def read_documents(documents: TenantDocuments, previous: DocumentPart | None = None) -> DocumentPart:
+    """Read every current document of a tenant; for one that cannot be read, ``previous`` stands in.
 
     Raises:
-        UnreadableDocument: naming the first that cannot be read.
+        UnreadableDocument: the first that cannot be read, when there is no ``previous``.
     """
-    config, rules = Config(), tuple[Rule, ...]()
+    config, rules, pointers = Config(), tuple[Rule, ...](), documents.pointers
+    unreadable: list[UnreadableDocument] = []
     for ref, text in sorted(documents.texts.items()):
         try:
-            value = canonical.parse(text.encode())
-            if ref.kind is CONFIG:
-                config = read_config(value)
-            elif ref.kind is RULES:
-                rules = tuple(read_rules(value))
-            elif ref.kind is MANIFEST:
-                read_manifest(value)
-        except InvalidRequest as error:
-            raise UnreadableDocument(ref, error.detail) from error
-        except Exception as error:
-            # Whatever today's code stumbles over, the tenant keeps what was good.
-            raise UnreadableDocument(ref, repr(error)) from error
-    return DocumentPart(documents.revision, documents.pointers, config, rules)
+            value = _read_document(ref, text)
+        except UnreadableDocument as refusal:
+            if previous is None:
+                raise
+            unreadable.append(refusal)
+            value = previous.config if ref.kind is CONFIG else previous.rules
+            pointers = pointers.moved(ref, previous.pointers.of(ref))
+        if isinstance(value, Config):
+            config = value
+        elif ref.kind is RULES:
+            rules = value
+    return DocumentPart(documents.revision, pointers, config, rules, tuple(unreadable))
+
+
+def _read_document(ref: DocumentRef, text: str) -> Config | tuple[Rule, ...]:
+    """The typed form of a config or of rules; of a manifest only that it can be read."""
+    try:
+        value = canonical.parse(text.encode())
+        if ref.kind is CONFIG:
+            return read_config(value)
+        if ref.kind is RULES:
+            return tuple(read_rules(value))
+        read_manifest(value)
+        return ()
+    except InvalidRequest as error:
+        raise UnreadableDocument(ref, error.detail) from error
+    except Exception as error:
+        # Whatever today's code stumbles over, the tenant keeps what was good.
+        raise UnreadableDocument(ref, repr(error)) from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ from sqlalchemy import exc, insert, select, text
 
 from recsys.domain.errors import Fault, Overloaded, TenantNotFound, Unprocessable
 from recsys.storage import rows
-from recsys.storage.engine import is_lock_timeout
+from recsys.storage.engine import PATIENCE_S, is_lock_timeout
 from recsys.storage.load import write_rows
 from recsys.storage.reader import SqlReader, tenant_is
 from recsys.storage.schema import DOCUMENTS, api_keys, tenants
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from recsys.domain.tenant import Tenant
     from recsys.storage.engine import Database
 
-LOCK_PATIENCE_S = 10.0
 LOCK_TIMEOUT_MS = 2_000
 
 
@@ -53,7 +52,7 @@ class SqlControlStore:
     @asynccontextmanager
     async def changing(self, reference: str, actor: Actor) -> AsyncIterator[SqlTenantTransaction]:
         """Lock a tenant for a change; commit at the end, roll back on an error. See the port."""
-        patience = time.monotonic() + LOCK_PATIENCE_S
+        patience = time.monotonic() + PATIENCE_S
         while True:
             async with self._database.write(reference) as connection:
                 tenant = await self._lock(connection, reference)
@@ -104,6 +103,7 @@ class SqlControlStore:
         # Loads queue among themselves and take the tenant's row last, so that a change never waits for a whole load.
         async with self._database.write(f"load {tenant_id}") as connection:
             if self._database.is_postgresql:
+                await connection.execute(text(f"set local lock_timeout = '{PATIENCE_S}s'"))
                 await connection.execute(text("select pg_advisory_xact_lock(hashtext(:key))"), {"key": tenant_id})
             data_revision = await write_rows(connection, tenant_id, surface, dataset, rows, mode)
             await write_audit(connection, actor, record, self._clock.now(), tenant_id, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event, exc
@@ -23,8 +24,12 @@ DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 PARAMETERS = {"host", "port", "sslmode"}
 BUSY_TIMEOUT_MS = 10_000
 LOCK_NOT_AVAILABLE = "55P03"
-UNAVAILABLE = ("08", "53", "57P")
-"""Beginnings of SQLSTATEs that mean: not now (connection, resources, shutting down or starting up)."""
+UNAVAILABLE = ("08", "28", "3D", "53", "55000", "57P")
+"""Beginnings of SQLSTATEs that mean: not now (connection, credentials, no such database or none that may be connected
+to, resources, shutting down or starting up)."""
+PATIENCE_S = 10.0
+"""How long a writer waits for its turn, and for each lock."""
+POSTGRESQL_TIMEOUTS = {"timeout": 5, "command_timeout": 120}
 
 
 class Database:
@@ -35,8 +40,10 @@ class Database:
     every connection of the pool.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, file: Path | None = None) -> None:
         self.engine = engine
+        self._file = file
+        self._identity = _identity(file)
         self.is_postgresql = engine.dialect.name == "postgresql"
         snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True} if self.is_postgresql else {}
         self._reader = engine.execution_options(**snapshot)
@@ -47,6 +54,7 @@ class Database:
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A read-only transaction in which everything belongs to one moment."""
         with _translated():
+            await self._follow_file()
             async with self._reader.connect() as connection, connection.begin():
                 yield connection
 
@@ -55,6 +63,7 @@ class Database:
         """A writing transaction, committed when the block ends well. ``queue`` names whom it has to wait for."""
         async with self._turn(queue):
             with _translated():
+                await self._follow_file()
                 async with self._writer.begin() as connection:
                     yield connection
 
@@ -65,8 +74,32 @@ class Database:
     @asynccontextmanager
     async def _turn(self, queue: str) -> AsyncIterator[None]:
         lock = self._queues.setdefault(queue if self.is_postgresql else "", asyncio.Lock())
-        async with lock:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await lock.acquire()
+        except TimeoutError:
+            raise Overloaded from None
+        try:
             yield
+        finally:
+            lock.release()
+
+    async def _follow_file(self) -> None:
+        """Notice that the SQLite file was replaced, by a restore say: open connections still have the old one.
+
+        Raises:
+            NotReady: the file is gone; opening it would make an empty one.
+        """
+        if self._file is None:
+            return
+        found = _identity(self._file)
+        if found == self._identity:
+            return
+        if found is None and self._identity is not None:
+            raise NotReady(f"The database file {self._file.name} is gone.")
+        if self._identity is not None:
+            await self.engine.dispose()
+        self._identity = found
 
 
 def open_database(url: str) -> Database:
@@ -87,9 +120,26 @@ def open_database(url: str) -> Database:
         engine = create_async_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
-    else:
-        engine = create_async_engine(_for_asyncpg(parsed), pool_size=10, max_overflow=10, pool_pre_ping=True)
+        name = parsed.database or ":memory:"
+        return Database(engine, None if name == ":memory:" or name.startswith("file:") else Path(name))
+    engine = create_async_engine(
+        _for_asyncpg(parsed),
+        pool_size=10,
+        max_overflow=10,
+        pool_timeout=PATIENCE_S,
+        pool_pre_ping=True,
+        connect_args=POSTGRESQL_TIMEOUTS,
+    )
     return Database(engine)
+
+
+def _identity(file: Path | None) -> tuple[int, int] | None:
+    """Which file this is, whatever it is called; None when there is none."""
+    try:
+        found = file.stat() if file else None
+    except FileNotFoundError:
+        return None
+    return (found.st_dev, found.st_ino) if found else None
 
 
 def _for_asyncpg(url: URL) -> URL:
@@ -136,7 +186,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except exc.DBAPIError as error:
-        if "database is locked" in str(error.orig):
+        if "database is locked" in str(error.orig) or is_lock_timeout(error):
             raise Overloaded("The database is busy with another writer; try again.") from error
         if _is_unavailable(error):
             raise NotReady from error

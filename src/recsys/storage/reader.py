@@ -8,9 +8,10 @@ from sqlalchemy import and_, or_, select
 
 from recsys.domain.document import Pointer, VersionInfo
 from recsys.domain.errors import TenantNotFound
+from recsys.domain.history import UsedKey
 from recsys.domain.tenant import is_uuid
 from recsys.storage import rows
-from recsys.storage.schema import api_keys, audit_log, labels, ledger, tables_of, tenants
+from recsys.storage.schema import api_keys, audit_log, idempotency_keys, labels, ledger, tables_of, tenants
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -109,9 +110,12 @@ class SqlReader:
         labelled = select(labels.c.revision).where(labels.c.tenant_id == tenant_id, labels.c.label == label)
         return await self._entry(ledger.c.tenant_id == tenant_id, ledger.c.revision.in_(labelled))
 
-    async def ledger_by_key(self, tenant_id: str, idempotency_key: str) -> LedgerEntry | None:
-        """The entry that a request with this ``Idempotency-Key`` made."""
-        return await self._entry(ledger.c.tenant_id == tenant_id, ledger.c.idempotency_key == idempotency_key)
+    async def used_key(self, tenant_id: str, key: str) -> UsedKey | None:
+        """What an ``Idempotency-Key`` was used for."""
+        keys = idempotency_keys.c
+        query = select(keys.key, keys.fingerprint, keys.revision).where(keys.tenant_id == tenant_id, keys.key == key)
+        row = (await self._connection.execute(query)).one_or_none()
+        return None if row is None else UsedKey(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
 
     async def moves_of(self, tenant_id: str, ref: DocumentRef, limit: int) -> list[LedgerEntry]:
         """The entries that moved this document's pointer, newest first."""

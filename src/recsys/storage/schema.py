@@ -178,11 +178,9 @@ ledger = Table(
     Column("action", Text, nullable=False),
     Column("reason", Text),
     Column("request_id", Text),
-    Column("idempotency_key", Text),
     Column("config_version", String(64)),
     Column("rules_version", String(64)),
     Column("manifest_versions", Text, nullable=False),
-    UniqueConstraint("tenant_id", "idempotency_key"),
     Index("ix_tenant_revisions_occurred_at", "tenant_id", "occurred_at"),
 )
 
@@ -195,6 +193,16 @@ labels = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("created_by_sub", Text, nullable=False),
     ForeignKeyConstraint(["tenant_id", "revision"], ["tenant_revisions.tenant_id", "tenant_revisions.revision"]),
+)
+
+idempotency_keys = Table(
+    "tenant_idempotency_keys",
+    metadata,
+    _tenant(primary=True),
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
 )
 
 audit_log = Table(

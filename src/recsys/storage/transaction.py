@@ -11,10 +11,19 @@ from sqlalchemy import delete, func, insert, select, update
 
 from recsys.domain.document import Version
 from recsys.domain.errors import NotFound, VersionNotFound
-from recsys.domain.history import LedgerEntry, Pointers
+from recsys.domain.history import LedgerEntry, Pointers, UsedKey
 from recsys.storage import rows
 from recsys.storage.reader import SqlReader, of_document
-from recsys.storage.schema import api_keys, audit_log, invalidations, labels, ledger, tables_of, tenants
+from recsys.storage.schema import (
+    api_keys,
+    audit_log,
+    idempotency_keys,
+    invalidations,
+    labels,
+    ledger,
+    tables_of,
+    tenants,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +53,6 @@ class SqlTenantTransaction(SqlReader):
         *,
         action: str,
         records: Sequence[AuditRecord],
-        idempotency_key: str | None = None,
     ) -> LedgerEntry:
         """Raise the revision once for all moves; see the port.
 
@@ -63,7 +71,6 @@ class SqlTenantTransaction(SqlReader):
                 action=entry.action,
                 reason=entry.reason,
                 request_id=entry.request_id,
-                idempotency_key=idempotency_key,
                 **rows.from_pointers(entry.pointers),
             )
         )
@@ -73,6 +80,11 @@ class SqlTenantTransaction(SqlReader):
         for record in records:
             await write_audit(self._connection, self._actor, record, entry.occurred_at, self.locked.id, entry.revision)
         return entry
+
+    async def use_key(self, key: UsedKey) -> None:
+        """Remember what an ``Idempotency-Key`` was used for."""
+        values = msgspec.structs.asdict(key) | {"tenant_id": self.locked.id, "created_at": self._now}
+        await self._connection.execute(insert(idempotency_keys).values(values))
 
     async def label(self, revision: int, label: str, record: AuditRecord) -> None:
         """Put a label on a revision; the same label twice is one label."""
@@ -253,12 +265,5 @@ def _surface(move: Move) -> dict[str, str]:
 
 def _moved(pointers: Pointers, moves: Sequence[Move]) -> Pointers:
     for move in moves:
-        etag = move.after.etag if move.after else None
-        if not move.ref.kind.per_surface:
-            pointers = msgspec.structs.replace(pointers, **{move.ref.kind_name: etag})
-            continue
-        manifests = {name: version for name, version in pointers.manifests.items() if name != move.ref.surface}
-        if etag:
-            manifests[move.ref.surface] = etag
-        pointers = msgspec.structs.replace(pointers, manifests=manifests)
+        pointers = pointers.moved(move.ref, move.after.etag if move.after else None)
     return pointers

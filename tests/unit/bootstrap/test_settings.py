@@ -51,3 +51,10 @@ def test_developer_headers_on_loopback(host: str) -> None:
 def test_workers_get_the_same_settings() -> None:
     settings = Settings(dev_auth=True, port=1, run_dir="/run/recsys", log_level="debug")
     assert Settings.from_environment(settings.to_environment()) == settings
+
+
+def test_a_number_out_of_range_is_answered_with_the_limit() -> None:
+    with pytest.raises(SettingsError, match=r"^RECSYS_PORT: 99999 must be at most 65535\.$"):
+        Settings.from_environment({"RECSYS_PORT": "99999"})
+    with pytest.raises(SettingsError, match=r"takes: whole number, 0 to 65535\.$"):
+        Settings.from_environment({"RECSYS_PORT": "eighty"})

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from recsys.cli import connection
-from recsys.cli.app import build_app
+from recsys.cli.commands import build_app
 
 Answer = Callable[[httpx.Request], httpx.Response]
 URL = "http://service.test"

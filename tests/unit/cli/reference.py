@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from typer.main import get_command
 
-from recsys.cli.app import build_app
+from recsys.cli.commands import build_app
 
 PAGE = Path(__file__).parents[3] / "docs" / "cli.md"
 MARK = "<!-- made by `python -m tests.unit.cli.reference`; a test compares it with the commands -->"

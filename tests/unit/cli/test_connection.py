@@ -88,6 +88,66 @@ def test_a_broken_connection_while_reading_says_try_again(service: Service) -> N
     assert "Try again" in result.stderr
 
 
+def test_a_broken_connection_ends_with_one_full_stop(service: Service) -> None:
+    service.on("GET /v1/admin/tenants", lambda _: _raise(httpx.RemoteProtocolError("without a response.")))
+    assert "without a response.\n" in run("tenant", "list", "--url", URL).stderr
+
+
+@pytest.mark.parametrize("reason", ["a\nb", "a\tb", "a\x7f"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("tenant", "freeze", "acme"),
+        ("config", "put", "-", "-t", "acme"),
+        ("config", "rollback", "--steps", "1", "-t", "acme"),
+        ("rollback", "--to", "known_good", "-t", "acme"),
+        ("label", "1", "-t", "acme"),
+    ],
+)
+def test_a_reason_that_no_header_can_hold_is_refused_before_anything_is_sent(
+    service: Service, command: tuple[str, ...], reason: str
+) -> None:
+    result = run(*command, "-m", reason, "--url", URL, text="{}")
+    assert result.exit_code == 2
+    assert "one line without control characters" in result.stderr
+    assert not service.asked
+
+
+def test_a_key_that_no_header_can_hold_is_refused_before_anything_is_sent(service: Service) -> None:
+    result = run("tenant", "list", "--api-key", "rsk_1\nrsk_2", "--url", URL)
+    assert result.exit_code == 2
+    assert "--api-key" in result.stderr
+    assert "not known" not in result.stderr
+    assert not service.asked
+
+
+def test_a_bad_address_is_a_usage_error(service: Service) -> None:
+    assert run("tenant", "list", "--url", "localhost:8080").exit_code == 2
+
+
+@pytest.mark.parametrize("db", ["sqlite:///", "sqlite://", "sqlite:///?x=1"])
+def test_a_sqlite_url_without_a_file_is_a_usage_error(service: Service, db: str) -> None:
+    for command in (("tenant", "list"), ("migrate", "up"), ("migrate", "status"), ("serve",)):
+        result = run(*command, "--db", db)
+        assert result.exit_code == 2
+        assert "names no file" in result.stderr
+
+
+def test_a_database_that_cannot_be_reached_is_not_called_a_service(service: Service) -> None:
+    result = run("tenant", "list", "--db", "postgresql://me:secret@127.0.0.1:1/x")
+    assert result.exit_code == 1
+    assert "The database postgresql://me@127.0.0.1:1/x cannot be reached: " in result.stderr
+    assert "host, port, user and password" in result.stderr
+    assert "service" not in result.stderr
+
+
+def test_the_tenant_asked_for_stands_beside_the_one_that_was_served(service: Service) -> None:
+    names = ("surface", "segment", "config_version", "rules_version", "manifest_version", "revision", "data_revision")
+    meta = {**dict.fromkeys(names), "tenant_id": "0199"}
+    service.on("POST /v1/recommend", httpx.Response(200, json={"items": [], "warnings": [], "meta": meta}))
+    assert "acme (0199)" in run("recommend", "-t", "acme", "--url", URL).stdout
+
+
 def test_json_is_the_answer_to_the_byte(service: Service) -> None:
     body = json.dumps(TENANTS, indent=3)
     service.on("GET /v1/admin/tenants", httpx.Response(200, text=body))

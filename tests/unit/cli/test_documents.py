@@ -142,7 +142,7 @@ def test_a_conflict_says_who_when_what_and_how_to_look(config: Service) -> None:
 
 def test_a_file_that_is_not_there_is_a_failure_before_anything_is_sent(config: Service, tmp_path: Path) -> None:
     result = run("config", "put", str(tmp_path / "none.json"), *AT)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "cannot be read" in result.stderr
     assert not config.asked
 
@@ -158,12 +158,14 @@ def test_the_beginning_of_a_version_is_enough(config: Service) -> None:
     assert config.last("GET").url.params["to"] == "current"
 
 
-@pytest.mark.parametrize(("beginning", "words"), [("ffff", "No version"), ("a1a1", "2 versions")])
+@pytest.mark.parametrize(
+    ("beginning", "words"), [("ffff", "No version of config begins with ffff."), ("a1a1", "2 versions")]
+)
 def test_a_beginning_that_names_none_or_several_is_refused(config: Service, beginning: str, words: str) -> None:
     page = {"versions": [{"version": OLD}, {"version": "a1a1" + "0" * 60}], "next_before": None}
     config.on(f"GET {CONFIG}/versions", httpx.Response(200, json=page))
     result = run("config", "rollback", "--to", beginning, *AT)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert words in result.stderr
 
 

@@ -48,6 +48,11 @@ def test_with_json_the_problem_document_goes_to_standard_output(service: Service
         ("RECSYS_OVERLOADED", 503, "Try again"),
         ("RECSYS_PRECONDITION_REQUIRED", 428, "recsys config get -t acme -o FILE"),
         ("RECSYS_VERSION_NOT_FOUND", 404, "recsys config versions -t acme"),
+        ("RECSYS_CONFIG_NOT_FOUND", 404, "recsys config put -t acme FILE"),
+        ("RECSYS_FORBIDDEN", 403, "recsys api-key create -t acme --role"),
+        ("RECSYS_PAYLOAD_TOO_LARGE", 413, "RECSYS_MAX_LOAD_BYTES"),
+        ("RECSYS_NOT_READY", 503, f"curl {URL}/health/detailed"),
+        ("RECSYS_NOT_READY", 503, "docs/runbook.md"),
     ],
 )
 def test_a_refusal_says_what_to_do(service: Service, code: str, status: int, hint: str) -> None:
@@ -72,3 +77,44 @@ def test_an_answer_that_is_not_from_recsys_is_quoted(service: Service) -> None:
 def test_square_brackets_in_a_message_are_not_taken_for_markup(service: Service) -> None:
     service.on(f"GET {CONFIG}", _problem(400, "RECSYS_INVALID_REQUEST", detail="See [bold]this[/bold] and [/x]."))
     assert "See [bold]this[/bold] and [/x]." in run("config", "get", "-t", "acme", "--url", URL).stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "path", "hint"),
+    [
+        (("rollback", "--to", "known_good"), "POST /v1/admin/tenants/acme/rollback", "No revision is labelled yet"),
+        (("rollback", "--revision", "41"), "POST /v1/admin/tenants/acme/rollback", "recsys history -t acme"),
+        (("label", "99"), "PUT /v1/admin/tenants/acme/history/99/labels/known_good", "recsys history -t acme"),
+    ],
+)
+def test_a_state_that_is_not_there_points_to_the_ledger(
+    service: Service, command: tuple[str, ...], path: str, hint: str
+) -> None:
+    service.on(path, _problem(404, "RECSYS_VERSION_NOT_FOUND"))
+    assert hint in run(*command, "-t", "acme", "--url", URL).stderr
+
+
+def test_a_time_that_is_none_is_answered_with_an_example(service: Service) -> None:
+    fault = {"pointer": "/at", "detail": "Invalid RFC3339 encoded datetime."}
+    service.on("POST /v1/admin/tenants/acme/rollback", _problem(400, "RECSYS_INVALID_REQUEST", errors=[fault]))
+    assert "2026-03-01T02:55:00Z" in run("rollback", "--at", "3 a.m.", "-t", "acme", "--url", URL).stderr
+
+
+def test_a_byte_order_mark_is_named(service: Service) -> None:
+    service.on(f"GET {CONFIG}", _problem(404, "RECSYS_CONFIG_NOT_FOUND"))
+    service.on(f"PUT {CONFIG}", _problem(400, "RECSYS_INVALID_REQUEST"))
+    assert "without a BOM" in run("config", "put", "-", "-t", "acme", "--url", URL, text="\ufeff{}").stderr
+
+
+@pytest.mark.parametrize(
+    ("detail", "place"),
+    [
+        ("If-Match: 'x' is malformed.", "(header)"),
+        ("X-Change-Reason has no control characters.", "(header)"),
+        ("query parameter before: no time.", "(URL)"),
+        ("Too much.", "(whole document)"),
+    ],
+)
+def test_a_fault_without_a_pointer_says_which_part_it_is_about(service: Service, detail: str, place: str) -> None:
+    service.on(f"GET {CONFIG}", _problem(400, "RECSYS_INVALID_REQUEST", errors=[{"pointer": "", "detail": detail}]))
+    assert f"{place}: {detail}" in run("config", "get", "-t", "acme", "--url", URL).stderr

@@ -39,6 +39,7 @@ KINDS = (
         "manifests": "manifests::text",
         "recorded_now": "ledger.config_version",
         "moved": "new.tenant_id is distinct from old.tenant_id",
+        "same_pointer": "c.tenant_id = new.tenant_id",
     },
     {
         "kind": "rules",
@@ -53,6 +54,7 @@ KINDS = (
         "manifests": "manifests::text",
         "recorded_now": "ledger.rules_version",
         "moved": "new.tenant_id is distinct from old.tenant_id",
+        "same_pointer": "c.tenant_id = new.tenant_id",
     },
     {
         "kind": "manifest",
@@ -67,16 +69,18 @@ KINDS = (
         "manifests": "jsonb_strip_nulls(manifests || jsonb_build_object(pointer.surface, after.etag))::text",
         "recorded_now": "manifests ->> pointer.surface",
         "moved": "new.tenant_id is distinct from old.tenant_id or new.surface is distinct from old.surface",
+        "same_pointer": "c.tenant_id = new.tenant_id and c.surface = new.surface",
     },
 )
 
+# pg_temp is searched last: else a temporary table called audit_log would take the entry.
 # The API writes its ledger row before the pointer. A pointer that disagrees with the newest ledger row was therefore
 # moved by an operator's statement: record it as the API would have. SECURITY DEFINER, so that a role which may only
 # update the pointers can use it. The tenant's row is locked before the ledger is read: two hands never draw the same
 # revision, and the API never waits for a pointer while it holds that row, so nobody is a deadlock's victim.
 BREAK_GLASS = Template("""
 create function ${current}_break_glass() returns trigger language plpgsql
-security definer set search_path from current as $$body$$
+security definer set search_path = ${schema}, pg_temp as $$body$$
 declare
   pointer ${current}%rowtype;
   ledger tenant_revisions%rowtype;
@@ -99,7 +103,15 @@ begin
   perform 1 from tenants where id = pointer.tenant_id for no key update;
   select * into ledger from tenant_revisions where tenant_id = pointer.tenant_id order by revision desc limit 1;
   manifests := coalesce(ledger.manifest_versions, '{}')::jsonb;
+  if tg_op = 'INSERT' and exists (select 1 from ${current} c where ${same_pointer}) then
+    -- This trigger runs before ON CONFLICT is judged, so the ledger would tell of a move that is not made.
+    raise exception 'there is a pointer already: update it' using errcode = 'unique_violation';
+  end if;
   if (${recorded_now}) is not distinct from after.etag then
+    -- Agreed; and the revision is that of the move, whatever a statement wants it to be.
+    if tg_op = 'UPDATE' and new.revision is distinct from ledger.revision then
+      pointer.revision := old.revision;
+    end if;
     return pointer;
   end if;
   if tg_op <> 'INSERT' then
@@ -144,8 +156,28 @@ where l.${recorded} is distinct from l.before_etag
 """)
 
 
-def statements() -> Iterator[str]:
-    """Every statement of the step, in order."""
+NEVER_LOWERED = """
+create function recsys_never_lowered() returns trigger language plpgsql as $body$
+begin
+  if tg_op = 'DELETE' then
+    raise exception 'tenants are never deleted: suspend them' using errcode = 'restrict_violation';
+  end if;
+  if new.revision < old.revision or new.data_revision < old.data_revision or new.invalidations < old.invalidations then
+    raise exception 'revisions are never lowered' using errcode = 'restrict_violation';
+  end if;
+  return new;
+end
+$body$
+"""
+
+
+def statements(schema: str) -> Iterator[str]:
+    """Every statement of the step, in order. ``schema``: where the tables are, quoted."""
+    yield NEVER_LOWERED
+    yield (
+        "create trigger tenants_never_lowered before update or delete on tenants "
+        "for each row execute function recsys_never_lowered()"
+    )
     yield REFUSE
     for table in APPEND_ONLY:
         for name, event in (("rows", "update or delete"), ("all", "truncate")):
@@ -155,7 +187,7 @@ def statements() -> Iterator[str]:
                 f"for {scope} execute function recsys_append_only()"
             )
     for kind in KINDS:
-        yield BREAK_GLASS.substitute(kind)
+        yield BREAK_GLASS.substitute(kind, schema=schema)
         current = kind["current"]
         yield (
             f"create trigger {current}_break_glass before insert or update or delete on {current} "

@@ -12,9 +12,7 @@ APPEND_ONLY = {
     "tenant_config_versions": "id = new.id or (tenant_id = new.tenant_id and etag = new.etag)",
     "tenant_rule_versions": "id = new.id or (tenant_id = new.tenant_id and etag = new.etag)",
     "tenant_manifest_versions": "id = new.id or (tenant_id = new.tenant_id and etag = new.etag)",
-    "tenant_revisions": (
-        "tenant_id = new.tenant_id and (revision = new.revision or idempotency_key = new.idempotency_key)"
-    ),
+    "tenant_revisions": "tenant_id = new.tenant_id and revision = new.revision",
     "audit_log": "id = new.id",
 }
 """Each append-only table, and when a new row would take the place of an old one."""
@@ -29,6 +27,18 @@ create trigger ${table}_no_replace before insert on ${table}
 when exists (select 1 from ${table} where rowid = new.rowid or ${clash})
 begin select raise(abort, '${table} is append-only: rows are never replaced'); end
 """)
+
+# A hand-written id below 1 or far beyond the last would block the log for good: SQLite counts on from the highest.
+NUMBERS = """
+create trigger audit_log_counts_on after insert on audit_log
+when new.id < 1 or new.id > (select coalesce(max(id), 0) + 1 from audit_log where id <> new.id)
+begin select raise(abort, 'audit_log numbers its rows itself'); end;
+create trigger tenants_never_lowered before update on tenants
+when new.revision < old.revision or new.data_revision < old.data_revision or new.invalidations < old.invalidations
+begin select raise(abort, 'revisions are never lowered'); end;
+create trigger tenants_no_delete before delete on tenants
+begin select raise(abort, 'tenants are never deleted: suspend them'); end
+"""
 
 KINDS = (
     {
@@ -91,6 +101,13 @@ end
 """)
 
 CLEARED = Template("""
+create trigger ${current}_once before insert on ${current}
+when exists (select 1 from ${current} where tenant_id = new.tenant_id and ${same})
+begin select raise(abort, 'there is a pointer already: update it'); end;
+create trigger ${current}_revision before update of revision on ${current}
+when new.revision <> old.revision
+  and new.revision <> (select max(revision) from tenant_revisions where tenant_id = new.tenant_id)
+begin select raise(abort, 'the revision of a pointer is that of its last move'); end;
 create trigger ${current}_break_glass_delete after delete on ${current}
 when (select ${recorded} from tenant_revisions where tenant_id = old.tenant_id order by revision desc limit 1)
      is not null
@@ -137,6 +154,7 @@ def statements() -> Iterator[str]:
     """Every statement of the step, in order."""
     for table, clash in APPEND_ONLY.items():
         yield from _split(GUARDS.substitute(table=table, clash=clash))
+    yield from _split(NUMBERS)
     for kind in KINDS:
         yield from _break_glass(kind)
     for kind in KINDS[:2]:
@@ -148,6 +166,7 @@ def _break_glass(kind: dict[str, str]) -> Iterator[str]:
         filled = _filled(kind, "new", old_id="old." + kind["version_id"] if name == "update" else None)
         yield from _split(BREAK_GLASS.substitute(filled, name=name, event=event))
     surface = {
+        "same": "surface = new.surface" if kind["kind"] == "manifest" else "true",
         "surface": ", surface" if kind["kind"] == "manifest" else "",
         "surface_moved": " or new.surface is not old.surface" if kind["kind"] == "manifest" else "",
     }

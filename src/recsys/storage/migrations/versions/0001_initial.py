@@ -34,9 +34,13 @@ def upgrade() -> None:
     _create_audit_log()
     _create_access()
     _create_signals()
-    statements = initial_postgresql if op.get_bind().dialect.name == "postgresql" else initial_sqlite
-    for statement in statements.statements():
-        op.get_bind().exec_driver_sql(statement)
+    connection = op.get_bind()
+    if connection.dialect.name == "postgresql":
+        statements = initial_postgresql.statements(connection.scalar(sa.text("select quote_ident(current_schema())")))
+    else:
+        statements = initial_sqlite.statements()
+    for statement in statements:
+        connection.exec_driver_sql(statement)
 
 
 def _column(name: str, type_: Any, **options: Any) -> sa.Column[Any]:
@@ -113,12 +117,10 @@ def _create_ledger() -> None:
         _column("action", sa.Text),
         _column("reason", sa.Text, nullable=True),
         _column("request_id", sa.Text, nullable=True),
-        _column("idempotency_key", sa.Text, nullable=True),
         _column("config_version", sa.String(64), nullable=True),
         _column("rules_version", sa.String(64), nullable=True),
         _column("manifest_versions", sa.Text),
         _to_tenant("tenant_revisions"),
-        sa.UniqueConstraint("tenant_id", "idempotency_key", name="uq_tenant_revisions_tenant_id_idempotency_key"),
         primary_key=("tenant_id", "revision"),
     )
     op.create_index("ix_tenant_revisions_occurred_at", "tenant_revisions", ["tenant_id", "occurred_at"])
@@ -135,6 +137,17 @@ def _create_ledger() -> None:
             name="fk_tenant_revision_labels_tenant_id",
         ),
         primary_key=("tenant_id", "revision", "label"),
+    )
+
+    _table(
+        "tenant_idempotency_keys",
+        _column("tenant_id", UUID),
+        _column("key", sa.Text),
+        _column("fingerprint", sa.String(64)),
+        _column("revision", sa.BigInteger),
+        _column("created_at", UtcTime),
+        _to_tenant("tenant_idempotency_keys"),
+        primary_key=("tenant_id", "key"),
     )
 
 
