@@ -117,8 +117,9 @@ begin
   if tg_op <> 'INSERT' then
     select * into before from ${versions} where tenant_id = old.tenant_id and id = old.${version_id};
   end if;
-  -- A statement that leaves updated_at alone has left updated_by_sub alone too: that name moved it last time.
-  if tg_op = 'INSERT' or (tg_op = 'UPDATE' and new.updated_at is distinct from old.updated_at) then
+  -- A statement that leaves both alone names nobody: the name that stands there moved it last time.
+  if tg_op = 'INSERT' or (tg_op = 'UPDATE' and (new.updated_at, new.updated_by_sub)
+      is distinct from (old.updated_at, old.updated_by_sub)) then
     actor := new.updated_by_sub;
   end if;
   insert into tenant_revisions

@@ -184,9 +184,10 @@ def _filled(kind: dict[str, str], row: str, old_id: str | None) -> dict[str, str
     new_id = None if row == "old" else "new." + kind["version_id"]
     actor = "'break-glass'"
     if new_id is not None:
-        # A statement that leaves updated_at alone has left updated_by_sub alone too: that name moved it last time.
+        # A statement that leaves both alone names nobody: the name that stands there moved it last time.
         named = "new.updated_by_sub"
-        actor = f"case when new.updated_at is old.updated_at then {actor} else {named} end" if old_id else named
+        unsigned = "new.updated_at is old.updated_at and new.updated_by_sub is old.updated_by_sub"
+        actor = f"case when {unsigned} then {actor} else {named} end" if old_id else named
     etag = of_version("etag", new_id)
     values = {name: Template(text).safe_substitute(row=row, etag=etag) for name, text in kind.items()}
     values |= {
