@@ -93,18 +93,33 @@ DEV_ALL = {"X-Dev-User-Id": "ann"}
 """Bound to no tenant."""
 
 
+ALTERNATIVES: dict[str, list[Any]] = {
+    "config": [{"weights": {"pop": 1, "emb": 7}}, {"weights": {"pop": 1, "emb": 8}}],
+    "rules": [[], {"rules": []}],
+}
+
+
+def both_pointers(tenant_id: str, versions: dict[str, list[str]], number: int) -> list[str]:
+    """The statements of one operator's transaction, which moves config and rules."""
+    return [
+        f"update tenant_{table}_current set {column} = (select id from tenant_{kind}_versions where etag = "
+        f"'{versions[document][number % 2]}' and tenant_id = '{tenant_id}'), "
+        f"updated_by_sub = 'op-{number}', updated_at = now() where tenant_id = '{tenant_id}'"
+        for document, table, kind, column in (
+            ("config", "configs", "config", "config_version_id"),
+            ("rules", "rules", "rule", "rules_version_id"),
+        )
+    ]
+
+
 def test_break_glass_gets_through_while_the_service_writes_at_full_speed(
     server: Server, client: httpx.Client, database_url: str
 ) -> None:
     """An operator moves both pointers in one transaction, again and again; each move is audited once, none is lost."""
     tenant_id = client.get(ADMIN).json()["id"]
-    documents: dict[str, list[Any]] = {
-        "config": [{"weights": {"pop": 1, "emb": 7}}, {"weights": {"pop": 1, "emb": 8}}],
-        "rules": [[], {"rules": []}],
-    }
     versions = {
         document: [client.put(f"{ADMIN}/{document}", json=body).json()[f"{document}_version"] for body in bodies]
-        for document, bodies in documents.items()
+        for document, bodies in ALTERNATIVES.items()
     }
     stop = threading.Event()
     statuses: Counter[int] = collections.Counter()
@@ -126,18 +141,7 @@ def test_break_glass_gets_through_while_the_service_writes_at_full_speed(
         assert time.monotonic() < deadline, f"the service was meant to be busy: {statuses}"
         number, moves = moves, moves + 1
         began = time.monotonic()
-        by_hand(
-            database_url,
-            *(
-                f"update tenant_{table}_current set {column} = (select id from tenant_{kind}_versions where etag = "
-                f"'{versions[document][number % 2]}' and tenant_id = '{tenant_id}'), "
-                f"updated_by_sub = 'op-{number}', updated_at = now() where tenant_id = '{tenant_id}'"
-                for document, table, kind, column in (
-                    ("config", "configs", "config", "config_version_id"),
-                    ("rules", "rules", "rule", "rules_version_id"),
-                )
-            ),
-        )
+        by_hand(database_url, *both_pointers(tenant_id, versions, number))
         slowest_s = max(slowest_s, time.monotonic() - began)
     stop.set()
     for thread in threads:
