@@ -11,8 +11,6 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from recsys.domain.errors import NotReady
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -46,17 +44,6 @@ async def status(database: Database) -> list[MigrationState]:
     return [
         MigrationState(revision=step.revision, title=step.doc, applied=at <= reached) for at, step in enumerate(steps)
     ]
-
-
-async def check_current(database: Database) -> None:
-    """Insist on a database at the newest step.
-
-    Raises:
-        NotReady: naming the command that brings it there.
-    """
-    if missing := [step.revision for step in await status(database) if not step.applied]:
-        detail = f"The database lacks migration {', '.join(missing)}. Run: recsys migrate up --db URL"
-        raise NotReady(detail)
 
 
 async def _run(database: Database, action: Callable[[Config], None]) -> None:

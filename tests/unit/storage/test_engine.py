@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
-from recsys.domain.errors import InvalidRequest, NotReady
-from recsys.storage.engine import open_database
+from recsys.domain.errors import InvalidRequest, NotReady, Overloaded
+from recsys.storage.engine import _translated, open_database
 from recsys.storage.serving_store import SqlServingStore
 
 
@@ -36,3 +37,22 @@ async def test_nobody_listening_is_not_ready() -> None:
     with pytest.raises(NotReady):
         await SqlServingStore(database).overview()
     await database.close()
+
+
+@pytest.mark.parametrize("sqlstate", ["57P03", "57P01", "53300", "08006", "3D000", "28P01", "55000"])
+def test_what_postgresql_says_when_it_cannot_be_had_now_is_not_ready(sqlstate: str) -> None:
+    with pytest.raises(NotReady), _translated():
+        raise DBAPIError("select 1", None, _refusal(sqlstate))
+
+
+def test_a_lock_that_cannot_be_had_in_time_is_overload_and_a_defect_stays_one() -> None:
+    with pytest.raises(Overloaded), _translated():
+        raise DBAPIError("select 1", None, _refusal("55P03"))
+    with pytest.raises(DBAPIError), _translated():
+        raise DBAPIError("select 1", None, _refusal("42601"))
+
+
+def _refusal(sqlstate: str) -> Exception:
+    refusal = Exception("the driver's words")
+    refusal.sqlstate = sqlstate  # type: ignore[attr-defined]
+    return refusal

@@ -1,0 +1,24 @@
+"""Faults are collected, but not without end."""
+
+import pytest
+
+from recsys.domain.canonical import Json
+from recsys.domain.document import CONFIG, RULES, DocumentKind
+from recsys.domain.errors import InvalidRequest
+from recsys.domain.recommend import RecommendRequest
+from recsys.domain.validation import MOST_FAULTS, convert
+
+HOSTILE: Json = {f"key-{n}": n for n in range(20_000)}
+
+
+def test_a_hostile_request_costs_a_hundred_faults_and_no_more() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        convert(HOSTILE, RecommendRequest)
+    assert len(caught.value.faults) == MOST_FAULTS == 100
+
+
+@pytest.mark.parametrize(("kind", "value"), [(CONFIG, HOSTILE), (RULES, [1] * 20_000)], ids=["config", "rules"])
+def test_so_does_a_hostile_document(kind: DocumentKind, value: Json) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        kind.check(value)
+    assert len(caught.value.faults) == MOST_FAULTS
