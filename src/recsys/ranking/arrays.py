@@ -66,6 +66,23 @@ class Csr:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class NeighbourLists:
+    """Rows of scored items: row r holds ``items[starts[r]:starts[r + 1]]`` (int32, ascending), ``values`` alike (float64).
+
+    What a row belongs to (an item, a user, a session) is up to whoever holds the lists.
+    """
+
+    starts: npt.NDArray[np.int64]
+    items: Indices
+    values: Values
+
+    def row(self, index: int) -> tuple[Indices, Values]:
+        """One row, as views."""
+        begin, end = self.starts[index], self.starts[index + 1]
+        return self.items[begin:end], self.values[begin:end]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class SparseScores:
     """Scores of a few items: ``indices`` ascending and unique (int32), ``values`` alike in length (float64)."""
 
