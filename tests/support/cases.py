@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from hypothesis import strategies as st
@@ -20,6 +20,8 @@ IDS = [*(f"i{n}" for n in range(12)), "é", "Z", "ß", "\U0001f600"]
 TAGS = ["red", "blue", "brand:x", "brand:y", "category:c"]
 USERS = ["ann", "bob"]
 KINDS = ["view", "purchase"]
+
+_Any: TypeAlias = st.SearchStrategy[Any]
 
 _names = st.sampled_from(IDS)
 _some_names = st.lists(_names, max_size=4)
@@ -72,16 +74,16 @@ def _one_dict(made: tuple[dict[str, Any], ...]) -> dict[str, Any]:
     return {key: value for part in made for key, value in part.items()}
 
 
-def _optional(part: str, fields: dict[str, st.SearchStrategy[Any]]) -> dict[str, st.SearchStrategy[Any]]:
+def _optional(part: str, fields: dict[str, _Any]) -> dict[str, _Any]:
     return {part: st.fixed_dictionaries({}, optional=fields)}
 
 
-_facts = st.fixed_dictionaries(
+_facts: _Any = st.fixed_dictionaries(
     {"tags": _some_tags},
     optional={"price": st.sampled_from([1.0, 5.0, 9.0]), "created_at": _moment, "brand": st.sampled_from(["x", "z"])},
 )
 _days = st.integers(0, 2).map(lambda n: DAY.replace(day=DAY.day - n))
-_surfaces = st.builds(
+_surfaces: _Any = st.builds(
     rows,
     items=st.dictionaries(_names, _facts, max_size=12).map(
         lambda found: [
@@ -96,18 +98,18 @@ _surfaces = st.builds(
         lambda found: [(*key, score) for key, score in found.items()]
     ),
 )
-_targets = st.one_of(
+_targets: _Any = st.one_of(
     _names.map(lambda name: {"target_type": "item", "target_key": name}),
     _some_names.map(lambda names: {"target_type": "item", "item_ids": names}),
     st.sampled_from(TAGS).map(lambda tag: {"target_type": "tag", "target_key": tag}),
     st.just({"target_type": "brand", "target_key": "x"}),
 )
-_actions = st.one_of(
+_actions: _Any = st.one_of(
     st.just({"action": "block"}),
     st.sampled_from([{"action": "pin"}, {"action": "pin", "max_pins": 1}]),
     st.sampled_from([-2, -0.5, 0, 0.1, 0.2, 0.5, 3]).map(lambda value: {"action": "boost", "boost_value": value}),
 )
-_when = st.fixed_dictionaries(
+_when: _Any = st.fixed_dictionaries(
     {"priority": st.integers(-1, 1)},
     optional={
         "segment": st.sampled_from(["default", "vip"]),
@@ -117,12 +119,12 @@ _when = st.fixed_dictionaries(
         "enabled": st.booleans(),
     },
 )
-_rules = st.lists(st.tuples(_targets, _actions, _when).map(_one_dict), max_size=5)
+_rules: _Any = st.lists(st.tuples(_targets, _actions, _when).map(_one_dict), max_size=5)
 _weights = st.fixed_dictionaries(
     {}, optional={name: st.sampled_from([0.0, 0.3, 1.0]) for name in ("pop", "cooc", "emb")}
 )
 _algorithms = st.sampled_from(["blend", "popularity", "cooc", "implicit", "content_sim", "session_seq"])
-_configs = st.fixed_dictionaries(
+_configs: _Any = st.fixed_dictionaries(
     {"limits": st.fixed_dictionaries({"fanout": st.integers(1, 6), "max_pins": st.integers(0, 3)})},
     optional={
         "algorithm": _algorithms,
@@ -192,7 +194,7 @@ _events = st.builds(
 )
 
 
-def _lists(owners: st.SearchStrategy[str], values: st.SearchStrategy[float]) -> st.SearchStrategy[Any]:
+def _lists(owners: st.SearchStrategy[str], values: st.SearchStrategy[float]) -> _Any:
     return st.none() | st.dictionaries(owners, st.dictionaries(_names, values, max_size=4), max_size=5)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -21,12 +21,8 @@ from recsys.ranking.pipeline import Ranking, rank
 from recsys.ranking.popularity import rank_popularity
 from recsys.ranking.scores import AnchorItems
 from recsys.ranking.signal import Asked, Signal
-from recsys.ranking.signals import build_signals, to_microseconds
-from recsys.ranking.sources import SOURCE_OF_MODE
-from recsys.ranking.sources.collab import CollaborativeSignal
-from recsys.ranking.sources.content import ContentSignal
-from recsys.ranking.sources.embedding import EmbeddingSignal
-from recsys.ranking.sources.session import SessionSignal
+from recsys.ranking.signals import SurfaceSignals, build_signals, to_microseconds
+from recsys.ranking.sources import SOURCE_OF_MODE, make_sources
 from recsys.ranking.state import SurfaceState, compose_surface
 from tests.support.reference import Event, Fed, Lists
 
@@ -71,10 +67,9 @@ def surface(
 ) -> SurfaceState:
     """A surface of tables and, where they are fed, the lists and histories of :class:`Fed` (by its field names)."""
     settings = settings_of(config, data.surface)
-    signals = build_signals(data)
+    signals = _with(build_signals(data), Fed(**fed))
     popularity = rank_popularity(signals, settings.popularity.half_life_days)
-    found = _sources(Fed(**fed), {name: at for at, name in enumerate(signals.ids)})
-    return compose_surface(signals, popularity, settings, rules_of(rules), found)
+    return compose_surface(signals, popularity, settings, rules_of(rules), _by_name_and_mode(signals))
 
 
 def request(**fields: Any) -> RecommendRequest:
@@ -108,6 +103,22 @@ def neighbour_lists(row_ids: Iterable[str], lists: Lists, index: Mapping[str, in
     starts = np.cumsum([0, *(len(row) for row in found)], dtype=np.int64)
     flat = [pair for row in found for pair in row]
     return NeighbourLists(starts, as_indices(at for at, _ in flat), np.array([value for _, value in flat], np.float64))
+
+
+def _with(signals: SurfaceSignals, fed: Fed) -> SurfaceSignals:
+    index = {name: at for at, name in enumerate(signals.ids)}
+
+    def lists(found: Lists | None) -> NeighbourLists | None:
+        return None if found is None else neighbour_lists(index, found, index)
+
+    return replace(
+        signals,
+        emb=lists(fed.emb),
+        content=lists(fed.content),
+        session=lists(fed.session),
+        collab=None if fed.collab is None else user_lists(fed.collab, index),
+        history=None if fed.history is None else history_of(fed.history, index),
+    )
 
 
 def user_lists(lists: Lists, index: Mapping[str, int]) -> UserLists:
@@ -157,15 +168,6 @@ class _Anonymous:
         return found.all()
 
 
-def _sources(fed: Fed, index: Mapping[str, int]) -> dict[str, _Anonymous]:
-    made: dict[str, Signal] = {}
-    if fed.emb is not None:
-        made["emb"] = EmbeddingSignal(neighbour_lists(index, fed.emb, index))
-    if fed.content is not None:
-        made["content"] = ContentSignal(neighbour_lists(index, fed.content, index))
-    if fed.session is not None:
-        made["session"] = SessionSignal(neighbour_lists(index, fed.session, index))
-    if fed.collab is not None:
-        made["collab"] = CollaborativeSignal(user_lists(fed.collab, index))
-    modes = {mode: made[name] for mode, name in SOURCE_OF_MODE.items() if name in made}
-    return {name: _Anonymous(signal) for name, signal in (made | modes).items()}
+def _by_name_and_mode(signals: SurfaceSignals) -> dict[str, _Anonymous]:
+    made = {name: _Anonymous(signal) for name, signal in make_sources(signals).items()}
+    return made | {mode: made[name] for mode, name in SOURCE_OF_MODE.items() if name in made}
