@@ -182,10 +182,10 @@ def test_which_weights(config: dict[str, Any], fields: dict[str, Any], chosen: t
 # --- modes ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("mode", "fed"), [("cooc", {}), ("content_sim", "content"), ("session_seq", "session")])
-def test_a_mode_takes_the_place_of_popularity(mode: str, fed: str | dict[str, Any]) -> None:
+@pytest.mark.parametrize(("mode", "fed"), [("cooc", None), ("content_sim", "content"), ("session_seq", "session")])
+def test_a_mode_takes_the_place_of_popularity(mode: str, fed: str | None) -> None:
     """After x: b 3 → 3/4, c 1 → 1/2; a and y have none and come after, by id. α = 1, β = γ = 0."""
-    sources = {fed: {"x": {"b": 3.0, "c": 1.0}}} if isinstance(fed, str) else fed
+    sources: dict[str, Any] = {fed: {"x": {"b": 3.0, "c": 1.0}}} if fed else {}
     found = ask(surface(LOADED, **sources), algorithm=mode, anchors={"item_ids": ["x"]})
     assert [(each.item_id, each.score) for each in found.items] == [("b", 0.75), ("c", 0.5), ("a", 0.0), ("y", 0.0)]
     assert codes(found) == []
@@ -201,7 +201,8 @@ def test_a_mode_with_weights_of_the_request_blends_around_its_own_baseline() -> 
 
 @pytest.mark.parametrize("mode", ["cooc", "implicit", "content_sim", "session_seq"])
 def test_a_mode_that_finds_nothing_is_popularity_with_a_warning(mode: str) -> None:
-    for fed in ({}, {"content": {}, "session": {}, "collab": {}}):
+    without: list[dict[str, Any]] = [{}, {"content": {}, "session": {}, "collab": {}}]
+    for fed in without:
         found = ask(surface(LOADED, **fed), algorithm=mode)
         assert scores(found) == {"a": 0.75, "b": 0.5, "c": 0.0, "x": 0.0, "y": 0.0}
         assert codes(found) == ["SIGNAL_UNAVAILABLE"]
