@@ -15,6 +15,7 @@ from recsys.serving.replica import Replica
 from recsys.storage.control_store import SqlControlStore
 from recsys.storage.engine import open_database
 from recsys.storage.serving_store import SqlServingStore
+from recsys.storage.signal_files import MappedSignalFiles
 
 if TYPE_CHECKING:
     from recsys.domain.access import Principal
@@ -38,7 +39,9 @@ def build_service(settings: Settings, fixed_principal: Principal | None = None) 
     clock = SystemClock()
     database = open_database(settings.db)
     metrics = Metrics(Path(settings.run_dir) if settings.run_dir else None)
-    replica = Replica(SqlServingStore(database), clock, metrics, poll_ms=settings.poll_ms)
+    replica = Replica(
+        SqlServingStore(database), clock, metrics, poll_ms=settings.poll_ms, signal_files=_signal_files(settings)
+    )
     return Service(
         store=SqlControlStore(database, clock),
         replica=replica,
@@ -52,6 +55,13 @@ def build_service(settings: Settings, fixed_principal: Principal | None = None) 
         ),
         close=database.close,
     )
+
+
+def _signal_files(settings: Settings) -> MappedSignalFiles | None:
+    """Where workers share signals: a directory that stays, else one that goes with the run, else nowhere."""
+    run = Path(settings.run_dir) if settings.run_dir else None
+    directory = Path(settings.cache_dir) if settings.cache_dir else run and run / "signals"
+    return MappedSignalFiles(directory, run and run / "verified") if directory else None
 
 
 def create_app() -> Switch:

@@ -46,8 +46,8 @@ class SurfaceSignals:
 
     ``prices`` float64[N], NaN where unknown; ``created_at`` int64[N] in microseconds since 1970 UTC, ``NEVER`` where
     unknown; ``tags`` the vocabulary in code point order; ``item_tags`` item → tags and ``tag_items`` tag → items.
-    Of the lists, one row per item: ``cooc.row(a)`` holds n(a, i) summed over days; ``collab`` and ``history`` are those
-    of single users. None: no such data.
+    Of the lists, one row per item: ``cooc.row(a)`` holds n(a, i) summed over days. ``collab`` and ``history`` have a
+    row per user. None: no such data.
     """
 
     surface: str
