@@ -18,7 +18,8 @@ from bench.http_client import Client, http_request, run
 from bench.load_generator import Load, hammer
 from bench.process import GENERATOR_CORE, SERVER_CORE, cpu_seconds, pinned, rss_mb
 from bench.service import developer, directory, load_tenant, make_tenant, port_of
-from bench.synthetic import requests, surface_rows
+from bench.synthetic import requests
+from bench.synthetic_signals import surface_rows
 from tests.support.databases import SqliteTemplate
 from tests.support.server import free_port, serve
 
