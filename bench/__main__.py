@@ -7,13 +7,16 @@ import sys
 from collections.abc import Callable
 from time import monotonic
 
-from bench import change, load, rank, serve
+from bench import change, grow, load, rank, serve, share, steady
 from bench.figure import Options, Section
 from bench.machine import circumstances
 from bench.report import write
 
 BENCHMARKS: dict[str, Callable[[Options], Section]] = {
     "serve": serve.measure,
+    "steady": steady.measure,
+    "grow": grow.measure,
+    "share": share.measure,
     "change": change.measure,
     "load": load.measure,
     "rank": rank.measure,

@@ -13,10 +13,16 @@ import numpy.typing as npt
 from recsys.domain.catalogue import Covisit, Popularity, SurfaceRows
 
 SURFACE = "home"
+USERS = 20_000
+ANONYMOUS, ANCHORED, KNOWN_USER = "anonymous popularity", "10 anchors", "known user"
+EXPLAINED = "10 anchors, constraints, explain"
+ALL_SIGNALS = "10 anchors, known user, all signals"
+CASES = (ANONYMOUS, ANCHORED, KNOWN_USER, EXPLAINED)
 CONFIG: dict[str, Any] = {
     "weights": {"pop": 1, "cooc": 0.5, "emb": 0.2},
     "popularity": {"half_life_days": 7},
     "diversity": {"mmr_lambda": 0.7},
+    "exclude": {"event_types": ["purchase"], "window_days": 30},
 }
 
 
@@ -33,6 +39,11 @@ def item_text(code: int) -> str:
 def item_id(number: int) -> str:
     """The id of the item that stands at this place in popularity."""
     return item_text(number * 7_919 % 1_000_003)
+
+
+def user_id(number: int) -> str:
+    """One of the known users; in code point order."""
+    return f"user-{number:07d}"
 
 
 def rules() -> list[dict[str, Any]]:
@@ -54,31 +65,28 @@ def rules() -> list[dict[str, Any]]:
     return made
 
 
-def requests(items: int, count: int = 512) -> dict[str, list[dict[str, Any]]]:
-    """Bodies of ``POST /v1/recommend`` by case."""
+def requests(items: int, count: int = 512, *, all_signals: bool = False) -> dict[str, list[dict[str, Any]]]:
+    """Bodies of ``POST /v1/recommend`` by case, as many different ones; ``all_signals``: also where all are in play."""
     draw = random.Random(7)
     plain: dict[str, Any] = {"surface": SURFACE, "k": 20}
-    popularity = [
-        {**plain, "user": {"anonymous_id": f"a-{draw.getrandbits(64):016x}"}, "algorithm": "popularity"}
-        for _ in range(count)
-    ]
-    anchored = [
-        {
-            **plain,
-            "user": {"user_id": f"u-{number}"},
-            "anchors": {"item_ids": [item_id(int(items * draw.random() ** 2)) for _ in range(10)]},
-        }
-        for number in range(count)
-    ]
+
+    def anchors() -> dict[str, Any]:
+        return {"item_ids": [item_id(int(items * draw.random() ** 2)) for _ in range(10)]}
+
+    anonymous = [{**plain, "user": {"anonymous_id": f"a-{draw.getrandbits(64):016x}"}} for _ in range(count)]
+    users = [{**plain, "user": {"user_id": user_id(draw.randrange(USERS))}} for _ in range(count)]
+    anchored = [{**plain, "user": {"user_id": f"new-{number}"}, "anchors": anchors()} for number in range(count)]
     narrow = {
         "constraints": {"forbidden_tags": ["tag-001"], "max_per_tag": {"tag-002": 2}, "price_min": 5, "price_max": 400},
         "options": {"explain": "summary"},
     }
-    return {
-        "anonymous popularity": popularity,
-        "10 anchors": anchored,
-        "10 anchors, constraints, explain": [{**each, **narrow} for each in anchored],
+    cases = {
+        ANONYMOUS: [{**each, "algorithm": "popularity"} for each in anonymous],
+        ANCHORED: anchored,
+        KNOWN_USER: users,
+        EXPLAINED: [{**each, **narrow} for each in anchored],
     }
+    return {**cases, ALL_SIGNALS: [{**each, "anchors": anchors()} for each in users]} if all_signals else cases
 
 
 def ndjson(rows: SurfaceRows) -> Iterator[tuple[str, bytes]]:

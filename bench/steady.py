@@ -1,0 +1,133 @@
+"""``steady``: latency at half of saturation, and what changing documents or signals under that load does to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack, suppress
+from itertools import cycle
+from time import perf_counter
+
+import msgspec
+
+from bench.figure import Bar, Options, Rounds, Section, percentile
+from bench.http_client import Client, http_request, run
+from bench.load_generator import Load
+from bench.open_loop import OpenLoop
+from bench.process import GENERATOR_CORE, SERVER_CORE, pinned
+from bench.service import ADMIN, DEVELOPER, directory
+from bench.synthetic import ANCHORED, rules
+from bench.target import Target, load
+from bench.tenants import NEIGHBOURS, Shops, encoded, prepare
+
+ITEMS = 1_000
+SHARE = 0.5
+CONNECTIONS = 64
+WINDOW_S = 5.0
+EVERY_S = 0.5
+WARM_UP_S = 1.0
+P99_MS, TIMES = 5.0, 2.0
+QUIET, DOCUMENTS, SIGNALS = "no changes", "rules changed every 0.5 s", "signals changed once"
+
+Disturb = Callable[[], Awaitable[None]]
+
+
+def measure(options: Options) -> Section:
+    """Windows of load without changes, with changes of documents, with a change of signals, in turn."""
+    rounds = Rounds()
+    with ExitStack() as stack:
+        path = stack.enter_context(directory())
+        shops = prepare(path, [ITEMS], revisions=options.rounds + 1)
+        recsys = stack.enter_context(shops.serving())
+        stack.enter_context(pinned(GENERATOR_CORE))
+        sent = encoded(shops.tenants[ITEMS])[ANCHORED]
+        load(recsys, sent, options.connections, WARM_UP_S)
+        rate = SHARE * load(recsys, sent, options.connections, options.seconds).per_second
+        ways: dict[str, Disturb] = {
+            QUIET: _nothing,
+            DOCUMENTS: lambda: _change_rules(recsys, shops),
+            SIGNALS: lambda: _change_signals(recsys, shops, sent),
+        }
+        for _ in range(options.rounds):
+            quiet = 0.0
+            for case, disturb in ways.items():
+                done, late = run(_window(recsys, sent, rate, disturb))
+                p99 = 1e3 * percentile(done.latencies, 99)
+                quiet = quiet or p99
+                _note(case, done, late, rounds)
+                rounds.add(case, "p99 of that without changes", "×", p99 / quiet)
+    return Section("steady", _what(rate), rounds.figures(), _bars(rounds))
+
+
+def _bars(rounds: Rounds) -> list[Bar]:
+    held = f"10 anchors, {ITEMS:,} items, half of saturation"
+    bars = [Bar(f"{held}: p99", rounds.median(QUIET, "p99"), "ms", at_most=P99_MS)]
+    for case in (DOCUMENTS, SIGNALS):
+        errors = rounds.most(case, "errors")
+        bars.append(Bar(f"{held}, {case}: errors (worst round)", errors, "", at_most=0))
+        times = rounds.median(case, "p99 of that without changes")
+        bars.append(Bar(f"{held}, {case}: p99 of that without", times, "×", at_most=TIMES))
+    return bars
+
+
+def _note(case: str, done: Load, late: float, rounds: Rounds) -> None:
+    rounds.add(case, "rate", "req/s", len(done.latencies) / done.seconds)
+    for percent in (50, 99, 99.9):
+        rounds.add(case, f"p{percent:g}", "ms", 1e3 * percentile(done.latencies, percent))
+    rounds.add(case, "slowest", "ms", 1e3 * max(done.latencies))
+    rounds.add(case, "errors", "", done.statuses.total() - done.statuses[200])
+    rounds.add(case, "sent late, p99", "ms", 1e3 * late)
+
+
+async def _window(target: Target, sent: Sequence[bytes], rate: float, disturb: Disturb) -> tuple[Load, float]:
+    """Load for a while, disturbed from its first second on; the load, and how late the generator was (p99)."""
+    loop = OpenLoop(cycle(sent), rate, WINDOW_S)
+    disturbing = asyncio.create_task(_after_a_second(disturb))
+    done = await loop.run(target.port, CONNECTIONS)
+    if not disturbing.done():
+        disturbing.cancel()
+    with suppress(asyncio.CancelledError):
+        await disturbing
+    return done, percentile(loop.late, 99)
+
+
+async def _after_a_second(disturb: Disturb) -> None:
+    await asyncio.sleep(1)
+    await disturb()
+
+
+async def _nothing() -> None:
+    pass
+
+
+async def _change_rules(target: Target, shops: Shops) -> None:
+    """Put rules that differ in a boost, until cancelled."""
+    client = await Client.connect(target.port)
+    path = f"{ADMIN}/{shops.tenants[ITEMS].name}/rules"
+    while True:
+        changed = rules()
+        changed[-1]["boost_value"] = 0.01 + perf_counter() % 1
+        await client.must(http_request("PUT", path, DEVELOPER, msgspec.json.encode(changed)))
+        await asyncio.sleep(EVERY_S)
+
+
+async def _change_signals(target: Target, shops: Shops, sent: Sequence[bytes]) -> None:
+    """Make the next data revision current, whose file is there, and insist that it is served."""
+    revision = await asyncio.to_thread(shops.raise_data_revision, ITEMS)
+    client = await Client.connect(target.port)
+    while True:
+        answer = await client.must(sent[0])
+        if answer.json()["meta"]["data_revision"] >= revision:
+            break
+        await asyncio.sleep(0.01)
+    client.close()
+
+
+def _what(rate: float) -> str:
+    return (
+        f"10 anchors, {ITEMS:,} items × {NEIGHBOURS} neighbours, all as in `serve`; {SHARE:.0%} of the rate measured "
+        f"in a closed loop just before: {rate:,.0f} req/s, arriving as they would (a Poisson process), whether or not "
+        f"the ones before are answered, {CONNECTIONS} connections, windows of {WINDOW_S:g} s in turn. Latency counts "
+        f"from the time of arrival. Everything that a change costs, its PUT and the building of the snapshot, happens "
+        f"on the worker's one core {SERVER_CORE}. Sent late: how long after its arrival the generator sent a request."
+    )
