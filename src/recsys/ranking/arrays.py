@@ -67,7 +67,7 @@ class Csr:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NeighbourLists:
-    """Rows of scored items: row r holds ``items[starts[r]:starts[r + 1]]`` (int32, ascending), ``values`` alike (float64).
+    """Rows of scored items: row r is ``items[starts[r]:starts[r + 1]]`` (int32, ascending), ``values`` alike (float64).
 
     What a row belongs to (an item, a user, a session) is up to whoever holds the lists.
     """

@@ -115,7 +115,7 @@ def _created_after(signals: SurfaceSignals, after: datetime) -> Filter:
     return Filter(
         "constrained",
         "constraints.created_after",
-        lambda asked: signals.has_created_at[asked] & (signals.created_at[asked] > bound),
+        lambda asked: signals.created_at[asked] > bound,
     )
 
 

@@ -73,8 +73,8 @@ def explain_item(plan: Plan, outcome: Outcome, item_id: str) -> dict[str, Any]:
     ``outcome`` is one of unknown, excluded, anchor, blocked, constrained, not_included, not_a_candidate, capped,
     diversified, below_top_k, answered; ``detail`` says it in words.
     """
-    index = plan.state.signals.index.get(item_id)
-    if index is None:
+    index = plan.state.signals.ids.index(item_id)
+    if index < 0:
         return {"item_id": item_id, "outcome": "unknown", "detail": "The surface has no data about this item."}
     said: dict[str, Any] = {"item_id": item_id, "rules": plan.active.matching(index)}
     if fault := plan.filters.fault(index):
@@ -124,7 +124,7 @@ def _closest_anchor(plan: Plan, item: int) -> str | None:
         neighbours, counts = signals.cooc.row(index)
         at = int(neighbours.searchsorted(item))
         if at < neighbours.size and neighbours[at] == item and weight * counts[at] >= best:
-            best, closest = float(weight * counts[at]), signals.ids[index]
+            best, closest = float(weight * counts[at]), signals.ids.text(index)
     return closest
 
 

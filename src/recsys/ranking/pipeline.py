@@ -125,17 +125,17 @@ def _choose(plan: Plan, scored: Scored) -> Positions:
 def _ranked(plan: Plan, outcome: Outcome) -> list[RankedItem]:
     ids, scored, options = plan.state.signals.ids, outcome.scored, plan.request.options
     positions = outcome.answer.tolist()
-    items = scored.items[outcome.answer].tolist()
+    item_ids = ids.texts(scored.items[outcome.answer].tolist())
     scores = scored.final[outcome.answer].tolist()
     return [
         RankedItem(
-            item_id=ids[item],
+            item_id=item_id,
             rank=at,
             score=value,
             reasons=explain.reasons(plan, scored, position) if options.include_reasons else [],
             explain=None if options.explain == "none" else explain.explanation(plan, scored, position),
         )
-        for at, (position, item, value) in enumerate(zip(positions, items, scores, strict=True), 1)
+        for at, (position, item_id, value) in enumerate(zip(positions, item_ids, scores, strict=True), 1)
     ]
 
 
@@ -166,5 +166,5 @@ def _notices(plan: Plan, outcome: Outcome) -> Iterator[Notice]:
         yield Notice("CONSTRAINTS_FILTERED", "Items that do not satisfy the constraints were left out.")
     injected = plan.pins[~contains(outcome.drawn.items, plan.pins)]
     if injected.size:
-        names = ", ".join(plan.state.signals.ids[item] for item in injected.tolist())
+        names = ", ".join(plan.state.signals.ids.texts(injected.tolist()))
         yield Notice("RULE_PIN_INJECTED", f"Pinned without being a candidate: {names}.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.domain.recommend import Notice, RecommendRequest
-from recsys.ranking.arrays import NO_INDICES, Indices, SparseScores, as_indices
+from recsys.ranking.arrays import NO_INDICES, Indices, SparseScores
 from recsys.ranking.constraints import Filters, make_filters
 from recsys.ranking.diversity import Caps, caps_of
 from recsys.ranking.rules import ActiveRules, choose_pins
@@ -53,7 +53,7 @@ def make_plan(state: SurfaceState, request: RecommendRequest, now: datetime) -> 
     filters = make_filters(
         signals,
         request.constraints,
-        excluded=as_indices(signals.find(request.candidates.exclude_ids)),
+        excluded=signals.ids.find(request.candidates.exclude_ids),
         anchors=anchors.indices,
         blocked=active.blocked,
     )
@@ -71,7 +71,7 @@ def make_plan(state: SurfaceState, request: RecommendRequest, now: datetime) -> 
         pins=choose_pins(active, filters.keep, min(settings.limits.max_pins, request.k)),
         recalls=recalls,
         neighbours=filters.keep(_union([recall.indices for recall in recalls.values()])),
-        included=None if include_ids is None else tuple(signals.find(include_ids)),
+        included=None if include_ids is None else tuple(signals.ids.find(include_ids).tolist()),
     )
 
 

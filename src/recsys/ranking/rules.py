@@ -150,7 +150,7 @@ def _first_eligible(items: Indices, keep: Callable[[Indices], Indices], room: in
 
 def _targets(rule: Rule, signals: SurfaceSignals) -> Indices:
     if rule.target_type == "item":
-        return as_indices(signals.find(rule.target_items()))
+        return signals.ids.find(rule.target_items())
     tag = signals.tag_index.get(rule.target_tag() or "")
     return NO_INDICES if tag is None else signals.tag_items.row(tag)
 

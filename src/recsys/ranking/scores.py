@@ -8,11 +8,21 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from recsys.domain.config import DEFAULT_WEIGHTS, Algorithm, PersonalizationConfig, Weights
-from recsys.ranking.arrays import NO_SCORES, Csr, Indices, SparseScores, Values, add_up, as_indices, sum_by_index
+from recsys.ranking.arrays import (
+    NO_SCORES,
+    Csr,
+    Indices,
+    NeighbourLists,
+    SparseScores,
+    Values,
+    add_up,
+    as_indices,
+    sum_by_index,
+)
 
 if TYPE_CHECKING:
     from recsys.domain.recommend import Anchors
-    from recsys.ranking.signals import CoocRows, SurfaceSignals
+    from recsys.ranking.signals import SurfaceSignals
 
 BASELINE_ALONE = Weights(pop=1.0)
 
@@ -40,7 +50,7 @@ class Signal(Protocol):
 class CoocSignal:
     """Co-visitation: cooc(i) = Σ over anchors a of w(a) · n(a, i)."""
 
-    rows: CoocRows
+    rows: NeighbourLists
 
     def recall(self, anchors: AnchorItems) -> SparseScores:
         """See :class:`Signal`. The sum runs over the anchors from the oldest to the last."""
@@ -53,7 +63,8 @@ def find_anchors(signals: SurfaceSignals, anchors: Anchors, half_life: float | N
     """Weigh the anchors of a request: w = 1, or 2^(−age/half_life), age 0 for the last anchor."""
     newest_first = list(dict.fromkeys(reversed(anchors.item_ids)))[: anchors.max_anchors]
     item_ids = tuple(reversed(newest_first))
-    known = [(age, signals.index[i]) for age, i in enumerate(newest_first) if i in signals.index]
+    indices = signals.ids.look_up(newest_first).tolist()
+    known = [(age, index) for age, index in enumerate(indices) if index >= 0]
     known.reverse()
     ages = np.fromiter((age for age, _ in known), np.float64, len(known))
     weights = np.ones(len(known)) if half_life is None else np.exp2(-(ages / half_life))

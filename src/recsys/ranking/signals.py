@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import UTC, date, datetime, timedelta
+from itertools import chain
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from recsys.ranking.arrays import Csr, Indices, Mask, Values, add_up, make_csr
+from recsys.ranking.arrays import Csr, Indices, NeighbourLists, Values, add_up, make_csr
+from recsys.ranking.ids import Ids, make_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date
+    from collections.abc import Iterable, Sequence
 
     from recsys.domain.catalogue import Item, SurfaceRows
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NEVER: Final = np.iinfo(np.int64).min
+"""``created_at`` of an item whose time is unknown: before every other."""
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -36,44 +40,28 @@ class PopularityRows:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CoocRows:
-    """n(a, i), summed over days: ``neighbours.row(a)`` holds the items i, ``values`` their counts alike."""
-
-    neighbours: Csr
-    values: Values
-
-    def row(self, index: int) -> tuple[Indices, Values]:
-        """The neighbours of one item (ascending) and their counts, as views."""
-        begin, end = self.neighbours.starts[index], self.neighbours.starts[index + 1]
-        return self.neighbours.columns[begin:end], self.values[begin:end]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class SurfaceSignals:
     """Everything known about the N items of a surface; an item's index is its place in code point order.
 
-    ``prices`` float64[N], NaN where unknown; ``created_at`` int64[N] in microseconds, valid where ``has_created_at``;
-    ``tags`` the vocabulary in code point order; ``item_tags`` item → tags and ``tag_items`` tag → items.
+    ``prices`` float64[N], NaN where unknown; ``created_at`` int64[N] in microseconds since 1970 UTC, ``NEVER`` where
+    unknown; ``tags`` the vocabulary in code point order; ``item_tags`` item → tags and ``tag_items`` tag → items.
+    Of the lists, one row per item: ``cooc.row(a)`` holds n(a, i) summed over days; None: no such data.
     """
 
     surface: str
     data_revision: int
-    ids: tuple[str, ...]
-    index: dict[str, int]
+    ids: Ids
     prices: Values
     created_at: npt.NDArray[np.int64]
-    has_created_at: Mask
     tags: tuple[str, ...]
     tag_index: dict[str, int]
     item_tags: Csr
     tag_items: Csr
     popularity: PopularityRows
-    cooc: CoocRows
-
-    def find(self, item_ids: Sequence[str]) -> list[int]:
-        """The indices of those ids that are known, in the order given."""
-        index = self.index
-        return [index[item_id] for item_id in item_ids if item_id in index]
+    cooc: NeighbourLists
+    emb: NeighbourLists | None = None
+    content: NeighbourLists | None = None
+    session: NeighbourLists | None = None
 
     def decayed_popularity(self, half_life_days: float | None) -> Values:
         """Pop(i), float64[N]: Σ over days of score · 2^(−age/half_life_days); None counts every day alike."""
@@ -89,22 +77,18 @@ def build_signals(rows: SurfaceRows) -> SurfaceSignals:
     never described can still be popular.
     """
     known = {item.item_id for item in rows.items}
-    known.update(item_id for item_id, _, _ in rows.popularity)
-    for item_id, neighbour_id, _, _ in rows.covisits:
-        known.add(item_id)
-        known.add(neighbour_id)
-    ids = tuple(sorted(known))
+    known.update(map(_FIRST, rows.popularity), map(_FIRST, rows.covisits), map(_SECOND, rows.covisits))
+    ids = sorted(known)
     index = {item_id: at for at, item_id in enumerate(ids)}
-    prices, created_at, has_created_at = _facts(rows.items, index)
-    tags, item_tags, tag_items = _tags(rows.items, index)
+    owners = _column(map(index.__getitem__, (item.item_id for item in rows.items)), len(rows.items), np.int32)
+    prices, created_at = _facts(rows.items, owners, len(index))
+    tags, item_tags, tag_items = _tags(rows.items, owners, len(index))
     return SurfaceSignals(
         surface=rows.surface,
         data_revision=rows.data_revision,
-        ids=ids,
-        index=index,
+        ids=make_ids(ids),
         prices=prices,
         created_at=created_at,
-        has_created_at=has_created_at,
         tags=tags,
         tag_index={tag: at for at, tag in enumerate(tags)},
         item_tags=item_tags,
@@ -114,59 +98,64 @@ def build_signals(rows: SurfaceRows) -> SurfaceSignals:
     )
 
 
-def _facts(items: Sequence[Item], index: dict[str, int]) -> tuple[Values, npt.NDArray[np.int64], Mask]:
-    prices = np.full(len(index), np.nan)
-    created_at = np.zeros(len(index), np.int64)
-    has_created_at = np.zeros(len(index), np.bool_)
-    for item in items:
-        at = index[item.item_id]
-        if item.price is not None:
-            prices[at] = item.price
-        if item.created_at is not None:
-            created_at[at] = to_microseconds(item.created_at)
-            has_created_at[at] = True
-    return prices, created_at, has_created_at
+_FIRST, _SECOND, _THIRD, _FOURTH = map(itemgetter, range(4))
 
 
-def _tags(items: Sequence[Item], index: dict[str, int]) -> tuple[tuple[str, ...], Csr, Csr]:
-    tagged = [(index[item.item_id], item.all_tags()) for item in items]
-    vocabulary = tuple(sorted({tag for _, tags in tagged for tag in tags}))
-    tag_index = {tag: at for at, tag in enumerate(vocabulary)}
-    owners = np.repeat(
-        np.fromiter((at for at, _ in tagged), np.int32, len(tagged)),
-        np.fromiter((len(tags) for _, tags in tagged), np.int64, len(tagged)),
-    )
-    tags = np.fromiter((tag_index[tag] for _, tags in tagged for tag in tags), np.int32, owners.size)
+def _column(values: Iterable[Any], count: int, dtype: type[np.generic]) -> npt.NDArray[Any]:
+    return np.fromiter(values, dtype, count)
+
+
+def _facts(items: Sequence[Item], owners: Indices, count: int) -> tuple[Values, npt.NDArray[np.int64]]:
+    prices = np.full(count, np.nan)
+    prices[owners] = _column((np.nan if item.price is None else item.price for item in items), len(items), np.float64)
+    created_at = np.full(count, NEVER, np.int64)
+    times = (NEVER if item.created_at is None else to_microseconds(item.created_at) for item in items)
+    created_at[owners] = _column(times, len(items), np.int64)
+    return prices, created_at
+
+
+def _tags(items: Sequence[Item], owners: Indices, count: int) -> tuple[tuple[str, ...], Csr, Csr]:
+    tagged = [item.all_tags() for item in items]
+    vocabulary = tuple(sorted(set(chain.from_iterable(tagged))))
+    index = {tag: at for at, tag in enumerate(vocabulary)}
+    owners = np.repeat(owners, _column(map(len, tagged), len(tagged), np.int64))
+    tags = _column(map(index.__getitem__, chain.from_iterable(tagged)), owners.size, np.int32)
     by_item = np.lexsort((tags, owners))
     by_tag = np.lexsort((owners, tags))
     return (
         vocabulary,
-        make_csr(owners[by_item], tags[by_item], len(index)),
+        make_csr(owners[by_item], tags[by_item], count),
         make_csr(tags[by_tag], owners[by_tag], len(vocabulary)),
     )
 
 
 def _popularity(rows: Sequence[tuple[str, date, float]], index: dict[str, int]) -> PopularityRows:
     count = len(rows)
-    items = np.fromiter((index[item_id] for item_id, _, _ in rows), np.int32, count)
-    days = np.fromiter((day.toordinal() for _, day, _ in rows), np.int64, count)
-    scores = np.fromiter((score for _, _, score in rows), np.float64, count)
+    items = _column(map(index.__getitem__, map(_FIRST, rows)), count, np.int32)
+    days = _column(map(date.toordinal, map(_SECOND, rows)), count, np.int64)
+    scores = _column(map(_THIRD, rows), count, np.float64)
     order = np.lexsort((scores, days, items))
     ages = (days.max(initial=0) - days).astype(np.float64)
     return PopularityRows(items[order], ages[order], scores[order])
 
 
-def _cooc(rows: Sequence[tuple[str, str, date, float]], index: dict[str, int]) -> CoocRows:
+def _cooc(rows: Sequence[tuple[str, str, date, float]], index: dict[str, int]) -> NeighbourLists:
     count = len(rows)
-    items = np.fromiter((index[item_id] for item_id, _, _, _ in rows), np.int32, count)
-    neighbours = np.fromiter((index[neighbour_id] for _, neighbour_id, _, _ in rows), np.int32, count)
-    days = np.fromiter((day.toordinal() for _, _, day, _ in rows), np.int64, count)
-    scores = np.fromiter((score for _, _, _, score in rows), np.float64, count)
-    order = np.lexsort((scores, days, neighbours, items))
-    items, neighbours = items[order], neighbours[order]
+    items = _column(map(index.__getitem__, map(_FIRST, rows)), count, np.int64)
+    neighbours = _column(map(index.__getitem__, map(_SECOND, rows)), count, np.int64)
+    days = _column(map(date.toordinal, map(_THIRD, rows)), count, np.int64)
+    scores = _column(map(_FOURTH, rows), count, np.float64)
+    pairs = items * len(index) + neighbours
+    order = np.lexsort((scores, days, pairs))
+    pairs = pairs[order]
     first = np.ones(count, np.bool_)
-    first[1:] = (items[1:] != items[:-1]) | (neighbours[1:] != neighbours[:-1])
+    first[1:] = pairs[1:] != pairs[:-1]
     sums = add_up(np.cumsum(first) - 1, scores[order], int(first.sum()))
     counted = sums > 0
-    pairs_of, pairs_with = items[first][counted], neighbours[first][counted]
-    return CoocRows(make_csr(pairs_of, pairs_with, len(index)), sums[counted])
+    lists = make_csr(*_apart(pairs[first][counted], len(index)), len(index))
+    return NeighbourLists(lists.starts, lists.columns, sums[counted])
+
+
+def _apart(pairs: npt.NDArray[np.int64], count: int) -> tuple[Indices, Indices]:
+    """Item and neighbour of each ``item * count + neighbour``."""
+    return (pairs // max(count, 1)).astype(np.int32), (pairs % max(count, 1)).astype(np.int32)

@@ -31,8 +31,8 @@ def similar(state: SurfaceState, request: SimilarRequest, now: datetime) -> Rank
     from the item's rarest tags first, until there are ``fanout`` of them.
     """
     signals = state.signals
-    item = signals.index.get(request.item_id)
-    if item is None:
+    item = signals.ids.index(request.item_id)
+    if item < 0:
         notice = Notice("SIGNAL_UNAVAILABLE", f"The surface has no data about {request.item_id!r}.")
         return Ranking([], {"candidates": 0, "returned": 0}, [notice])
     itself = as_indices([item])
@@ -89,7 +89,7 @@ def _item(
     ]
     explained = Explanation(signals={"cooc": float(together), "tags": float(TAG_WEIGHT * shared)})
     return RankedItem(
-        item_id=signals.ids[item],
+        item_id=signals.ids.text(item),
         rank=rank,
         score=float(score),
         reasons=reasons if request.options.include_reasons else [],

@@ -168,7 +168,7 @@ class SnapshotCatalogue:
         return surface in self.parts
 
     def has_item(self, surface: str | None, item_id: str) -> bool:
-        return any(item_id in signals.index for signals in self._of(surface))
+        return any(signals.ids.index(item_id) >= 0 for signals in self._of(surface))
 
     def count_tagged(self, surface: str | None, tag: str) -> int:
         return sum(
