@@ -51,12 +51,11 @@ class Section:
 
 @dataclass(frozen=True)
 class Options:
-    """How long and how often to measure. ``quick``: only what one tenant of 100,000 items needs."""
+    """How long and how often to measure."""
 
     seconds: float
     rounds: int
     connections: int
-    quick: bool = False
 
 
 class Rounds:

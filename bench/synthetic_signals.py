@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.synthetic import SURFACE, item_codes, item_text
+from bench.synthetic_users import item_lists
 from recsys.domain.catalogue import Item, SurfaceRows
-from recsys.ranking.arrays import Csr, Indices, NeighbourLists, Values, make_csr
-from recsys.ranking.signals import EPOCH, CoocRows, PopularityRows, SurfaceSignals
+from recsys.ranking.arrays import Indices, NeighbourLists, Values, make_csr
+from recsys.ranking.ids import make_ids
+from recsys.ranking.signals import EPOCH, PopularityRows, SurfaceSignals
 
 FIRST_DAY = date(2026, 1, 1)
 OPENING = np.datetime64("2025-01-01T00:00:00", "us").astype(np.int64)
@@ -101,20 +103,18 @@ def _neighbours(items: int, count: int, order: Indices, places: Indices, draw: n
     return NeighbourLists(starts, found.reshape(-1), values.reshape(-1))
 
 
-def surface_signals(made: Shop, data_revision: int = 1) -> SurfaceSignals:
-    """What serving works with."""
+def surface_signals(made: Shop, *, all_signals: bool = False) -> SurfaceSignals:
+    """What serving works with; ``all_signals``: also what only pipelines compute."""
     items, days = made.scores.shape
     owners = np.repeat(np.arange(items, dtype=np.int32), made.tags.shape[1])
     flat = made.tags.reshape(-1)
     by_tag = np.argsort(flat, kind="stable")
     return SurfaceSignals(
         surface=SURFACE,
-        data_revision=data_revision,
-        ids=tuple(made.ids),
-        index={each: at for at, each in enumerate(made.ids)},
+        data_revision=1,
+        ids=make_ids(made.ids),
         prices=made.prices,
         created_at=made.created_at,
-        has_created_at=np.ones(items, np.bool_),
         tags=VOCABULARY,
         tag_index={tag: at for at, tag in enumerate(VOCABULARY)},
         item_tags=make_csr(owners, flat, items),
@@ -124,7 +124,10 @@ def surface_signals(made: Shop, data_revision: int = 1) -> SurfaceSignals:
             ages=np.tile(np.arange(days - 1, -1, -1.0), items),
             scores=made.scores.reshape(-1),
         ),
-        cooc=CoocRows(Csr(made.neighbours.starts, made.neighbours.items), made.neighbours.values),
+        cooc=made.neighbours,
+        emb=item_lists(made.places, 1) if all_signals else None,
+        content=item_lists(made.places, 2) if all_signals else None,
+        session=item_lists(made.places, 3) if all_signals else None,
     )
 
 

@@ -82,7 +82,7 @@ def prepare(path: Path, sizes: Sequence[int], *, revisions: int = 1) -> Shops:
 
 def signals_of(items: int) -> SurfaceSignals:
     """The signals of a tenant of this size."""
-    return surface_signals(shop(items, neighbours=NEIGHBOURS, days=DAYS))
+    return surface_signals(shop(items, neighbours=NEIGHBOURS, days=DAYS), all_signals=items <= ALL_SIGNALS_UP_TO)
 
 
 def encoded(tenant: Tenant) -> dict[str, list[bytes]]:
