@@ -1,4 +1,4 @@
-"""``build``: how long the two parts of a snapshot take, the documents after a change and the signals from their file."""
+"""``build``: how long the parts of a snapshot take: the documents after a change, the signals from their file."""
 
 from __future__ import annotations
 
