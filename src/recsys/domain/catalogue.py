@@ -33,8 +33,12 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def all_tags(self) -> list[str]:
         """Own tags plus the ones made of brand and category: unique, in code point order."""
-        made = [f"{kind}:{value}" for kind, value in (("brand", self.brand), ("category", self.category)) if value]
-        return sorted({*self.tags, *made})
+        own = set(self.tags)
+        if self.brand:
+            own.add(f"brand:{self.brand}")
+        if self.category:
+            own.add(f"category:{self.category}")
+        return sorted(own)
 
 
 class Popularity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

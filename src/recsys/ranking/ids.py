@@ -80,8 +80,7 @@ class Ids:
 
     def __iter__(self) -> Iterator[str]:
         """All texts in order, remembering none."""
-        whole, bounds = self.utf8.tobytes(), self.starts.tolist()
-        return (_decode(whole[begin:end]) for begin, end in pairwise(bounds))
+        return iter(unpack(self.utf8, self.starts))
 
     def _look_up(self, texts: Sequence[str], *, keep_unknown: bool) -> Indices:
         if not texts:
@@ -96,14 +95,25 @@ def make_ids(sorted_texts: Sequence[str]) -> Ids:
     Raises:
         ValueError: the texts are not in order, or one stands there twice.
     """
-    encoded = _encode(sorted_texts)
-    starts = np.zeros(len(encoded) + 1, np.int64)
-    np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)), out=starts[1:])
-    utf8 = np.frombuffer(bytearray().join(encoded), np.uint8)
-    slots = np.full(_slot_count(len(encoded)), UNKNOWN, np.int32)
+    utf8, starts = pack(sorted_texts)
+    slots = np.full(_slot_count(len(sorted_texts)), UNKNOWN, np.int32)
     if not _fill(utf8, starts, slots):
         raise ValueError("Ids are made of different texts in code point order.")
     return Ids(utf8, starts, slots)
+
+
+def pack(texts: Sequence[str]) -> tuple[Bytes, Starts]:
+    """N texts in UTF-8, one after the other (uint8), and where each begins (int64[N+1])."""
+    encoded = _encode(texts)
+    starts = np.zeros(len(encoded) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)), out=starts[1:])
+    return np.frombuffer(bytearray().join(encoded), np.uint8), starts
+
+
+def unpack(utf8: Bytes, starts: Starts) -> list[str]:
+    """The texts that :func:`pack` was given."""
+    whole = utf8.tobytes()
+    return [_decode(whole[begin:end]) for begin, end in pairwise(starts.tolist())]
 
 
 def _slot_count(count: int) -> int:

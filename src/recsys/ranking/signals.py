@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from recsys.domain.catalogue import Item, SurfaceRows
+    from recsys.ranking.history import History, UserLists
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER: Final = np.iinfo(np.int64).min
@@ -45,7 +46,8 @@ class SurfaceSignals:
 
     ``prices`` float64[N], NaN where unknown; ``created_at`` int64[N] in microseconds since 1970 UTC, ``NEVER`` where
     unknown; ``tags`` the vocabulary in code point order; ``item_tags`` item → tags and ``tag_items`` tag → items.
-    Of the lists, one row per item: ``cooc.row(a)`` holds n(a, i) summed over days; None: no such data.
+    Of the lists, one row per item: ``cooc.row(a)`` holds n(a, i) summed over days. ``collab`` and ``history`` have a
+    row per user. None: no such data.
     """
 
     surface: str
@@ -62,6 +64,8 @@ class SurfaceSignals:
     emb: NeighbourLists | None = None
     content: NeighbourLists | None = None
     session: NeighbourLists | None = None
+    collab: UserLists | None = None
+    history: History | None = None
 
     def decayed_popularity(self, half_life_days: float | None) -> Values:
         """Pop(i), float64[N]: Σ over days of score · 2^(−age/half_life_days); None counts every day alike."""
