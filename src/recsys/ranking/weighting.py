@@ -1,7 +1,7 @@
 """How much a neighbour is worth: from co-counts to weights, once per load.
 
-Everything is float64 and in a fixed order, with ``sqrt`` and ``power`` only: unlike ``exp`` and ``log1p`` these give the
-same bits on every CPU.
+Everything is float64 and in a fixed order, with ``sqrt`` and ``power`` only: unlike ``exp`` and ``log1p`` these give
+the same bits on every CPU.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def degrees(pairs: NeighbourLists) -> Values:
     """An item's own count where only pairs are known: the sum of its pairs, float64[N].
 
     Of the sums Σ n(i, j) and Σ n(j, i) the larger one, since loads may hold one direction only; for symmetric counts
-    they are equal. An item that goes with m others per session is counted m times, so this is an upper bound of the true
-    count, and like it never below a pair's count: cosines stay in [0, 1].
+    they are equal. An item that goes with m others per session is counted m times, so this is an upper bound of the
+    true count, and like it never below a pair's count: cosines stay in [0, 1].
     """
     return np.maximum(_row_sums(pairs), add_up(pairs.items, pairs.values, pairs.starts.size - 1))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.ranking.surface import NOW, ask, codes, ids, item, rows, surface
+from tests.support.surfaces import NOW, ask, codes, ids, item, rows, surface
 
 DATA = rows(
     [item("a", "red", price=1.0), item("b", "red"), item("c", "blue"), item("d", brand="acme")],

@@ -13,7 +13,7 @@ from recsys.ranking.arrays import SparseScores, as_indices
 from recsys.ranking.scores import AnchorItems, boosted, choose_weights, norm
 from recsys.ranking.signals import build_signals
 from recsys.ranking.state import SurfaceState
-from tests.unit.ranking.surface import ask, codes, ids, item, rows, surface
+from tests.support.surfaces import ask, codes, ids, item, rows, surface
 
 LOADED = rows(popular={"a": 3.0, "b": 1.0}, cooc={("x", "b"): 3.0, ("x", "c"): 1.0, ("y", "c"): 4.0})
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ContentSignal:
-    """content(i) = Σ over anchors a of w(a) · s(a, i), from the oldest to the last; row a of ``alike`` holds s(a, ·)."""
+    """content(i) = Σ over anchors a of w(a) · s(a, i), from the oldest to the last; row a of ``alike`` is s(a, ·)."""
 
     alike: NeighbourLists
 

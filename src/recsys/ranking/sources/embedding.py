@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class EmbeddingSignal:
     """emb(i) = Σ over anchors a of w(a)/W · s(a, i), where W = Σ w(a): the mean cosine similarity to the anchors.
 
-    Row a of ``near`` holds the cosines s(a, ·) ∈ [−1, 1] of the nearest vectors; what is not among them counts 0, as does
-    the row of an anchor without a vector. The blend clips the mean to [0, 1].
+    Row a of ``near`` holds the cosines s(a, ·) ∈ [−1, 1] of the nearest vectors; what is not among them counts 0, as
+    does the row of an anchor without a vector. The blend clips the mean to [0, 1].
     """
 
     near: NeighbourLists

@@ -19,9 +19,9 @@ RECENCY: Final[Values] = np.array([0.5, 1.0])
 class SessionSignal:
     """session(i) = 1/2 · s(b, i) + 1 · s(a, i), where a is the last anchor that is known and b the one before it.
 
-    Row a of ``following`` holds s(a, ·), the next-item scores after a. Two items, since VMIS-kNN as published in Serenade
-    (Kersbergen, Sprangers, Schelter, SIGMOD 2022) looks at the last two of a session in its example, and an older one
-    says little about the next step. ``anchors.half_life`` is about co-visitation and changes nothing here.
+    Row a of ``following`` holds s(a, ·), the next-item scores after a. Two items are what VMIS-kNN looks at by default
+    in Serenade (Kersbergen, Sprangers, Schelter, SIGMOD 2022): an older one says little about the next step.
+    ``anchors.half_life`` changes nothing here.
     """
 
     following: NeighbourLists
