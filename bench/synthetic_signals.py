@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.synthetic import SURFACE, item_codes, item_text
-from bench.synthetic_users import item_lists
+from bench.synthetic_users import history, item_lists, user_lists
 from recsys.domain.catalogue import Item, SurfaceRows
 from recsys.ranking.arrays import Indices, NeighbourLists, Values, make_csr
 from recsys.ranking.ids import make_ids
@@ -125,6 +125,8 @@ def surface_signals(made: Shop, *, all_signals: bool = False) -> SurfaceSignals:
             scores=made.scores.reshape(-1),
         ),
         cooc=made.neighbours,
+        history=history(made.places),
+        collab=user_lists(made.places) if all_signals else None,
         emb=item_lists(made.places, 1) if all_signals else None,
         content=item_lists(made.places, 2) if all_signals else None,
         session=item_lists(made.places, 3) if all_signals else None,
