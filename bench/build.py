@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from time import perf_counter
 
 from bench.figure import Bar, Options, Rounds, Section
-from bench.prepared import open_again, open_verified, put_signals
+from bench.prepared import Prepared
 from bench.process import SERVER_CORE, pinned
 from bench.service import directory
 from bench.snapshot import NOW, TENANT, tenant_documents
 from bench.synthetic import SURFACE
 from bench.tenants import NEIGHBOURS, signals_of
-from recsys.ranking.signals import SurfaceSignals
 from recsys.serving.snapshot import SignalPart, compose, read_documents
 
 ITEMS = 100_000
@@ -31,9 +29,9 @@ def measure(options: Options) -> Section:
         for number in range(options.rounds):
             cache = path / str(number)
             began = perf_counter()
-            put_signals(cache, TENANT.id, signals)
+            Prepared(cache, TENANT.id, signals.data_revision).put(signals)
             rounds.add(case, "write the file", "s", perf_counter() - began)
-            _measure_signals(case, cache, signals, rounds)
+            _measure_signals(case, Prepared(cache, TENANT.id, signals.data_revision), rounds)
             _measure_documents(case, SignalPart(signals), rounds)
     bars = [
         *(Bar(f"{case}: {name}", rounds.median(case, name), "s", at_most=SIGNALS_S) for name in (FIRST, LATER)),
@@ -47,12 +45,12 @@ def measure(options: Options) -> Section:
     return Section("build", what, rounds.figures(), bars)
 
 
-def _measure_signals(case: str, cache: Path, signals: SurfaceSignals, rounds: Rounds) -> None:
+def _measure_signals(case: str, prepared: Prepared, rounds: Rounds) -> None:
     documents = read_documents(tenant_documents())
-    put_together = partial(compose, TENANT, documents, previous=None, data_revision=signals.data_revision, now=NOW)
-    for name, opened in ((FIRST, open_verified), (LATER, open_again)):
+    put_together = partial(compose, TENANT, documents, previous=None, data_revision=1, now=NOW)
+    for name, verify in ((FIRST, True), (LATER, False)):
         began = perf_counter()
-        put_together({SURFACE: SignalPart(opened(cache, TENANT.id, signals))})
+        put_together({SURFACE: SignalPart(prepared.open(verify=verify))})
         rounds.add(case, name, "s", perf_counter() - began)
 
 

@@ -5,30 +5,46 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from uuid import UUID
 
 from bench.synthetic import SURFACE
+from recsys.domain.ports import Arrays, SignalKey
+from recsys.ranking.signal_arrays import LAYOUT, from_arrays, to_arrays
 from recsys.ranking.signals import SurfaceSignals
+from recsys.storage.signal_files import MappedSignalFiles
+
+LOAD_ID = str(UUID(int=1))
 
 
-def put_signals(cache: Path, tenant_id: str, signals: SurfaceSignals) -> None:
-    """Write the file of a tenant's surface."""
+class Prepared:
+    """The file of a tenant's surface in a cache directory, which a new instance does not know to be whole."""
+
+    def __init__(self, cache: Path, tenant_id: str, data_revision: int) -> None:
+        self._files = MappedSignalFiles(cache, None)
+        self._key = SignalKey(
+            tenant_id=tenant_id, surface=SURFACE, data_revision=data_revision, load_id=LOAD_ID, layout=LAYOUT
+        )
+
+    def put(self, signals: SurfaceSignals) -> None:
+        """Write the file; files of lower data revisions go."""
+        _there(self._files.keep(self._key, to_arrays(signals)))
+
+    def open(self, *, verify: bool) -> SurfaceSignals:
+        """Map the file. Its hash is verified when asked for, and unless this instance has done it or wrote it."""
+        return from_arrays(_there(self._files.find(self._key, verify=verify)))
 
 
 def set_data_revision(database: str, tenant_id: str, data_revision: int) -> None:
-    """Say in the database that this data revision is the current one."""
+    """Say in the database that this data revision is the current one, and came with the load of the file."""
     with closing(sqlite3.connect(database.removeprefix("sqlite:///"), timeout=10)) as connection, connection:
-        changed = (data_revision, tenant_id)
-        connection.execute("update tenants set data_revision = ? where id = ?", changed)
+        connection.execute("update tenants set data_revision = ? where id = ?", (data_revision, tenant_id))
         connection.execute(
-            "update tenant_surfaces set data_revision = ? where tenant_id = ? and namespace = ?", (*changed, SURFACE)
+            "update tenant_surfaces set data_revision = ?, load_id = ? where tenant_id = ? and namespace = ?",
+            (data_revision, LOAD_ID, tenant_id, SURFACE),
         )
 
 
-def open_verified(cache: Path, tenant_id: str, signals: SurfaceSignals) -> SurfaceSignals:
-    """What the first process of a host gets."""
-    return signals
-
-
-def open_again(cache: Path, tenant_id: str, signals: SurfaceSignals) -> SurfaceSignals:
-    """What every other process of a host gets."""
-    return signals
+def _there(arrays: Arrays | None) -> Arrays:
+    if arrays is None:
+        raise RuntimeError("The file cannot be written or read; the log above says why.")
+    return arrays

@@ -14,7 +14,7 @@ from bench.synthetic import ANCHORED, ANONYMOUS
 from bench.target import Target, litestar, load, typical_answer, yardstick
 from bench.tenants import NEIGHBOURS, Shops, encoded, prepare
 
-ITEMS = 1_000
+ITEMS = 100_000
 WARM_UP_S = 0.5
 _BARS = ((ANCHORED, 0.35), (ANONYMOUS, 0.6))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,11 +11,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from bench.http_client import NDJSON
-from bench.synthetic import CONFIG, SURFACE, ndjson, rules
-from recsys.domain.catalogue import SurfaceRows
+from bench.synthetic import CONFIG, rules
 from tests.support.databases import SqliteTemplate, postgres_server
-from tests.support.server import Server
+from tests.support.server import Server, serve
 
 DEVELOPER = {"X-Dev-User-Id": "bench"}
 ADMIN = "/v1/admin/tenants"
@@ -35,6 +33,16 @@ def databases(path: Path) -> Iterator[dict[str, Callable[[], str]]]:
         yield {"SQLite": SqliteTemplate(path).fresh, "PostgreSQL": postgres.fresh}
 
 
+@contextmanager
+def serving(
+    database: str, path: Path, *, workers: int = 1, settings: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """``recsys serve`` with what it writes below ``path``."""
+    log = {"RECSYS_LOG_DIR": str(path / "recsys-logs")}
+    with serve(database, path, workers=workers, settings=log | dict(settings or {})) as server:
+        yield server
+
+
 def port_of(server: Server) -> int:
     port = urlsplit(server.url).port
     assert port is not None
@@ -52,11 +60,8 @@ def make_tenant(client: httpx.Client, tenant: str) -> dict[str, str]:
     return {"x-api-key": made.json()["key"]}
 
 
-def load_tenant(client: httpx.Client, tenant: str, rows: SurfaceRows) -> None:
-    """Load rows, config and rules."""
-    for path, body in ndjson(rows):
-        url = f"{ADMIN}/{tenant}/{path}?surface={SURFACE}&mode=replace"
-        client.put(url, content=body, headers=NDJSON).raise_for_status()
+def put_documents(client: httpx.Client, tenant: str) -> None:
+    """Config and rules."""
     documents: dict[str, Any] = {"config": CONFIG, "rules": rules()}
     for name, document in documents.items():
         client.put(f"{ADMIN}/{tenant}/{name}", json=document).raise_for_status()

@@ -11,7 +11,7 @@ from bench.synthetic import ANCHORED
 from bench.target import load
 from bench.tenants import NEIGHBOURS, Shops, encoded, prepare
 
-ITEMS = 1_000
+ITEMS = 1_000_000
 WORKERS = 2
 WARM_UP_S = 2.0
 SHARED_MB, PRIVATE_MB = 3_000, 400

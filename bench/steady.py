@@ -20,7 +20,7 @@ from bench.synthetic import ANCHORED, rules
 from bench.target import Target, load
 from bench.tenants import NEIGHBOURS, Shops, encoded, prepare
 
-ITEMS = 1_000
+ITEMS = 100_000
 SHARE = 0.5
 CONNECTIONS = 64
 WINDOW_S = 5.0

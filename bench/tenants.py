@@ -14,15 +14,15 @@ from pathlib import Path
 import msgspec
 
 from bench.http_client import NDJSON, http_request
-from bench.prepared import put_signals, set_data_revision
+from bench.prepared import Prepared, set_data_revision
 from bench.process import SERVER_CORE, children, pinned
-from bench.service import ADMIN, developer, make_tenant, port_of
-from bench.synthetic import CONFIG, SURFACE, item_id, requests, rules
+from bench.service import ADMIN, developer, make_tenant, port_of, put_documents, serving
+from bench.synthetic import SURFACE, item_id, requests
 from bench.synthetic_signals import shop, surface_signals
 from bench.target import Target
 from recsys.ranking.signals import SurfaceSignals
 from tests.support.databases import SqliteTemplate
-from tests.support.server import Server, serve
+from tests.support.server import Server
 
 NEIGHBOURS, DAYS = 200, 3
 ALL_SIGNALS_UP_TO = 10_000
@@ -56,7 +56,7 @@ class Shops:
         settings = {"RECSYS_CACHE_DIR": str(self.cache)}
         with ExitStack() as stack:
             with pinned(SERVER_CORE) if workers == 1 else nullcontext():
-                started = serve(self.database, self.path, workers=workers, settings=settings)
+                started = serving(self.database, self.path, workers=workers, settings=settings)
                 server = stack.enter_context(started)
             yield _target(server, workers)
 
@@ -70,12 +70,12 @@ class Shops:
 def prepare(path: Path, sizes: Sequence[int], *, revisions: int = 1) -> Shops:
     """A tenant of each size, with files for so many data revisions, of which the first is current."""
     cache, database = path / "cache", SqliteTemplate(path).fresh()
-    with serve(database, path) as server:
+    with serving(database, path) as server:
         tenants = {size: _make(server, size) for size in sizes}
     for size, tenant in tenants.items():
         signals = signals_of(size)
-        for revision in range(_FIRST_REVISION, _FIRST_REVISION + revisions):
-            put_signals(cache, tenant.id, replace(signals, data_revision=revision))
+        for revision in reversed(range(_FIRST_REVISION, _FIRST_REVISION + revisions)):  # a new file ends older ones
+            Prepared(cache, tenant.id, revision).put(replace(signals, data_revision=revision))
         set_data_revision(database, tenant.id, _FIRST_REVISION)
     return Shops(path, cache, database, tenants)
 
@@ -101,8 +101,7 @@ def _make(server: Server, items: int) -> Tenant:
         row = msgspec.json.encode({"item_id": item_id(0), "day": "2026-01-01", "score": 1})
         url = f"{ADMIN}/{name}/signals/popularity?surface={SURFACE}"
         client.put(url, content=row, headers=NDJSON).raise_for_status()
-        client.put(f"{ADMIN}/{name}/config", json=CONFIG).raise_for_status()
-        client.put(f"{ADMIN}/{name}/rules", json=rules()).raise_for_status()
+        put_documents(client, name)
         found = client.get(f"{ADMIN}/{name}").raise_for_status().json()
     return Tenant(name, found["id"], items, key)
 
