@@ -31,7 +31,7 @@ def measure(options: Options) -> Section:
             began = perf_counter()
             Prepared(cache, TENANT.id, signals.data_revision).put(signals)
             rounds.add(case, "write the file", "s", perf_counter() - began)
-            _measure_signals(case, Prepared(cache, TENANT.id, signals.data_revision), rounds)
+            _measure_signals(case, Prepared(cache, TENANT.id, signals.data_revision, cache / "marks"), rounds)
             _measure_documents(case, SignalPart(signals), rounds)
     bars = [
         *(Bar(f"{case}: {name}", rounds.median(case, name), "s", at_most=SIGNALS_S) for name in (FIRST, LATER)),

@@ -17,10 +17,10 @@ LOAD_ID = str(UUID(int=1))
 
 
 class Prepared:
-    """The file of a tenant's surface in a cache directory, which a new instance does not know to be whole."""
+    """The file of a tenant's surface in a cache directory; ``marks``: where it is noted that its hash was verified."""
 
-    def __init__(self, cache: Path, tenant_id: str, data_revision: int) -> None:
-        self._files = MappedSignalFiles(cache, None)
+    def __init__(self, cache: Path, tenant_id: str, data_revision: int, marks: Path | None = None) -> None:
+        self._files = MappedSignalFiles(cache, marks)
         self._key = SignalKey(
             tenant_id=tenant_id, surface=SURFACE, data_revision=data_revision, load_id=LOAD_ID, layout=LAYOUT
         )
@@ -30,7 +30,7 @@ class Prepared:
         _there(self._files.keep(self._key, to_arrays(signals)))
 
     def open(self, *, verify: bool) -> SurfaceSignals:
-        """Map the file. Its hash is verified when asked for, and unless this instance has done it or wrote it."""
+        """Map the file; ``verify``: unless it is noted that its hash is right, read all of it and compare."""
         return from_arrays(_there(self._files.find(self._key, verify=verify)))
 
 

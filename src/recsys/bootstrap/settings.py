@@ -88,7 +88,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         "info"
     )
     run_dir: Annotated[
-        str | None, _doc("Directory for the workers' shared metrics; default: a temporary one per run.")
+        str | None, _doc("Directory for what the workers of a run share; default: a temporary one per run.")
+    ] = None
+    cache_dir: Annotated[
+        str | None,
+        _doc(
+            "Directory on a local disk for compiled signals, so that a restart maps them; default: gone with the run."
+        ),
     ] = None
 
     @classmethod

@@ -18,6 +18,7 @@ from recsys.storage.engine import Database, open_database
 from recsys.storage.event_log import FileEventLog
 from recsys.storage.log_writer import LogSettings
 from recsys.storage.serving_store import SqlServingStore
+from recsys.storage.signal_files import MappedSignalFiles
 
 if TYPE_CHECKING:
     from recsys.domain.access import Principal
@@ -45,7 +46,9 @@ def build_service(settings: Settings, fixed_principal: Principal | None = None) 
     database = open_database(settings.db)
     metrics = Metrics(Path(settings.run_dir) if settings.run_dir else None)
     subjects = SubjectKeys(settings.subject_salt.encode() if settings.subject_salt else None)
-    replica = Replica(SqlServingStore(database), clock, metrics, poll_ms=settings.poll_ms)
+    replica = Replica(
+        SqlServingStore(database), clock, metrics, poll_ms=settings.poll_ms, signal_files=_signal_files(settings)
+    )
     return Service(
         store=SqlControlStore(database, clock),
         replica=replica,
@@ -73,6 +76,13 @@ def _log_settings(settings: Settings, database: Database) -> LogSettings:
         retention_days=settings.log_retention_days,
         fsync=settings.log_fsync,
     )
+
+
+def _signal_files(settings: Settings) -> MappedSignalFiles | None:
+    """Where workers share signals: a directory that stays, else one that goes with the run, else nowhere."""
+    run = Path(settings.run_dir) if settings.run_dir else None
+    directory = Path(settings.cache_dir) if settings.cache_dir else run and run / "signals"
+    return MappedSignalFiles(directory, run and run / "verified") if directory else None
 
 
 def create_app() -> Switch:

@@ -75,10 +75,14 @@ ROW_KEYS: dict[Dataset, tuple[str, ...]] = {
 
 
 class SurfaceRows(msgspec.Struct, frozen=True, kw_only=True):
-    """All rows of one surface, in no particular order. ``data_revision`` is the one that last changed them."""
+    """All rows of one surface, in no particular order. ``data_revision`` is the one that last changed them.
+
+    ``load_id`` names the load that did; None for one from before loads had names.
+    """
 
     surface: str
     data_revision: int
+    load_id: str | None = None
     items: Sequence[Item]
     popularity: Sequence[tuple[str, date, float]]
     covisits: Sequence[tuple[str, str, date, float]]

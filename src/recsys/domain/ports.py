@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
+import numpy.typing as npt
 
 from recsys.domain.document import DocumentRef, Draft, Version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from recsys.domain.exposure import Exposure
     from recsys.domain.history import LedgerEntry, Pointers, UsedKey
     from recsys.domain.tenant import Tenant, TenantSettings
+
+Arrays: TypeAlias = "Mapping[str, npt.NDArray[Any]]"
 
 
 class Clock(Protocol):
@@ -175,6 +178,8 @@ class TenantHead(msgspec.Struct, frozen=True, kw_only=True):
     tenant: Tenant
     surfaces: dict[str, int]
     """The surfaces that have data, each with the data revision that last changed it."""
+    load_ids: dict[str, str] = {}
+    """Of these surfaces, what names their last load (a UUID); absent when it was loaded before loads had names."""
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
@@ -246,3 +251,40 @@ class LogObserver(Protocol):
 
     def queued(self, records: int) -> None:
         """How many exposures wait."""
+
+
+class SignalKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What compiled signals were made from, and how.
+
+    ``load_id`` tells apart two loads of one data revision, which a database restored to an older state can give.
+    ``layout`` is raised when the arrays change their meaning.
+    """
+
+    tenant_id: str
+    surface: str
+    data_revision: int
+    load_id: str
+    layout: int
+
+
+class SignalFiles(Protocol):
+    """Compiled signals, kept where the replicas of a host share them: named arrays, read-only once they are kept.
+
+    What goes wrong with it is logged, once, and is as if nothing were kept. Methods that are not coroutines may take
+    seconds: not for the event loop.
+    """
+
+    def find(self, key: SignalKey, *, verify: bool) -> Arrays | None:
+        """What is kept under exactly this key; None when there is nothing or it is damaged, and is then removed.
+
+        ``verify=False`` gives only what is known to be whole, without looking.
+        """
+
+    def keep(self, key: SignalKey, arrays: Arrays) -> Arrays | None:
+        """Keep arrays in place of older ones of the surface and give back the kept ones; None when that failed."""
+
+    def remove(self, key: SignalKey) -> None:
+        """Forget what is kept under this key."""
+
+    def building(self, key: SignalKey) -> AbstractAsyncContextManager[None]:
+        """Wait until nobody else on the host builds this surface, and keep others waiting until the end."""

@@ -25,7 +25,7 @@ _PER_ITEM: Final = ("emb", "content", "session")
 
 def to_arrays(signals: SurfaceSignals) -> dict[str, npt.NDArray[Any]]:
     """Every array of the signals by name, none of them copied; the same signals give the same arrays."""
-    arrays = {
+    arrays: dict[str, npt.NDArray[Any]] = {
         "data_revision": np.array([signals.data_revision], np.int64),
         "prices": signals.prices,
         "created_at": signals.created_at,

@@ -15,7 +15,6 @@ from recsys.serving.snapshot import (
     SignalPart,
     Snapshot,
     UnreadableDocument,
-    build_part,
     compose,
     read_documents,
 )
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from recsys.domain.ports import Clock, ServingStore, TenantHead
     from recsys.serving.health import ReplicaObserver
+    from recsys.serving.signal_reader import SignalReader
 
 _log = logging.getLogger(__name__)
 _DOCUMENTS = ""  # the name of the job that reads documents; the jobs that read signals are named by their surface
@@ -39,12 +39,15 @@ class Keeper:
     first, and what was read in an earlier one is never applied.
     """
 
-    def __init__(self, head: TenantHead, store: ServingStore, clock: Clock, observer: ReplicaObserver) -> None:
+    def __init__(
+        self, head: TenantHead, store: ServingStore, signals: SignalReader, clock: Clock, observer: ReplicaObserver
+    ) -> None:
         self.head = head
         self.snapshot: Snapshot | None = None
         self.incompatible: str | None = None
         self.unreachable = False
         self._store = store
+        self._signals = signals
         self._clock = clock
         self._observer = observer
         self._swap = asyncio.Lock()
@@ -103,11 +106,9 @@ class Keeper:
         self._invalidations = max(self._invalidations, invalidations)
 
     async def load_signals(self, surface: str) -> None:
-        """Read a surface's rows and serve them, unless something newer is served already. Raises NotReady."""
+        """Get a surface's signals and serve them, unless something newer is served already. Raises NotReady."""
         epoch = self._epoch
-        rows = await self._store.surface_rows(self.head.tenant.id, surface)
-        part = await asyncio.to_thread(build_part, rows)
-        await self._fill(epoch, signals=part)
+        await self._fill(epoch, signals=await self._signals.read(self.head, surface))
 
     def health(self) -> TenantHealth:
         """What is served."""
@@ -134,8 +135,11 @@ class Keeper:
         return self.head.tenant.revision > max(held, refused) or self.head.tenant.invalidations > self._invalidations
 
     def _wants_signals(self, surface: str) -> bool:
-        held = self._parts.get(surface)
-        return held is None or held[0] < self._epoch or held[1].data_revision < self.head.surfaces.get(surface, 0)
+        held, wanted = self._parts.get(surface), self.head.surfaces.get(surface, 0)
+        if held is None or held[0] < self._epoch or held[1].data_revision < wanted:
+            return True
+        # A restored database can come back to the same data revision by another load.
+        return held[1].data_revision == wanted and held[1].load_id != self.head.load_ids.get(surface)
 
     def _start(self, name: str, wanted: Callable[[], bool], load: Callable[[], Coroutine[Any, Any, None]]) -> None:
         running = self._jobs.get(name)

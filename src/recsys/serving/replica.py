@@ -12,13 +12,14 @@ from recsys.domain.errors import NotReady, TenantNotFound
 from recsys.serving.directory import Directory
 from recsys.serving.health import Health
 from recsys.serving.keeper import Keeper
+from recsys.serving.signal_reader import SignalReader
 from recsys.serving.snapshot import Snapshot, SnapshotCatalogue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recsys.domain.api_key import ApiKey
-    from recsys.domain.ports import Clock, ServingStore, TenantHead
+    from recsys.domain.ports import Clock, ServingStore, SignalFiles, TenantHead
     from recsys.serving.health import ReplicaObserver
 
 _log = logging.getLogger(__name__)
@@ -31,13 +32,24 @@ _CONFIRMED = 2
 class Replica:
     """Serves from memory. ``directory`` and the snapshots are immutable and swapped, so reading them needs no lock.
 
+    ``signal_files``: where the replicas of a host share signals; None: each keeps its own in memory.
+
     Keys are read with every poll: platform keys belong to no tenant, so no revision tells of them.
     """
 
-    def __init__(self, store: ServingStore, clock: Clock, observer: ReplicaObserver, *, poll_ms: float) -> None:
+    def __init__(
+        self,
+        store: ServingStore,
+        clock: Clock,
+        observer: ReplicaObserver,
+        *,
+        poll_ms: float,
+        signal_files: SignalFiles | None = None,
+    ) -> None:
         self.directory = Directory()
         self.synced = False
         self._store = store
+        self._signals = SignalReader(store, signal_files)
         self._clock = clock
         self._observer = observer
         self._poll_seconds = poll_ms / 1_000
@@ -165,7 +177,9 @@ class Replica:
             self._missing.pop(tenant_id, None)
             keeper = self._keepers.get(tenant_id)
             if keeper is None:
-                keeper = self._keepers[tenant_id] = Keeper(head, self._store, self._clock, self._observer)
+                keeper = self._keepers[tenant_id] = Keeper(
+                    head, self._store, self._signals, self._clock, self._observer
+                )
             keeper.observe(head)
         kept = [self._keepers[tenant_id].head.tenant for tenant_id in self._missing]
         self.directory = Directory.of([*kept, *(head.tenant for head in heads)], keys)

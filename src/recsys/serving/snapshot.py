@@ -98,6 +98,8 @@ class SignalPart:
     """The signals of one surface. Remembers the popularity order per half-life, so that a change back is immediate."""
 
     signals: SurfaceSignals
+    load_id: str | None = None
+    """What names the load that the signals were made from; None: it has no name."""
     _rankings: OrderedDict[float | None, PopularityRanking] = field(default_factory=OrderedDict)
 
     @property
@@ -117,7 +119,7 @@ class SignalPart:
 
 def build_part(rows: SurfaceRows) -> SignalPart:
     """Turn a surface's rows into signals; seconds of work for a large surface, so not for the event loop."""
-    return SignalPart(build_signals(rows))
+    return SignalPart(build_signals(rows), rows.load_id)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

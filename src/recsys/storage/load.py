@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -27,7 +28,7 @@ CHUNK = 5_000
 async def write_rows(
     connection: AsyncConnection, tenant_id: str, surface: str, dataset: Dataset, rows: Iterable[Row], mode: LoadMode
 ) -> int:
-    """Write rows of one surface, raise the tenant's data revision and give it back."""
+    """Write rows of one surface, raise the tenant's data revision and give it back; the load gets a new name."""
     table = DATASETS[dataset]
     if mode == "replace":
         await connection.execute(delete(table).where(table.c.tenant_id == tenant_id, table.c.namespace == surface))
@@ -75,11 +76,12 @@ async def _raise_data_revision(connection: AsyncConnection, tenant_id: str, surf
         raise TenantNotFound
     known = select(surfaces.c.namespace).where(surfaces.c.tenant_id == tenant_id, surfaces.c.namespace == surface)
     address = {"tenant_id": tenant_id, "namespace": surface}
+    facts = {"data_revision": data_revision, "load_id": str(uuid4())}
     if (await connection.execute(known)).first() is None:
-        await connection.execute(surfaces.insert().values(address | {"data_revision": data_revision}))
+        await connection.execute(surfaces.insert().values(address | facts))
     else:
         mine = (surfaces.c.tenant_id == tenant_id, surfaces.c.namespace == surface)
-        await connection.execute(update(surfaces).where(*mine).values(data_revision=data_revision))
+        await connection.execute(update(surfaces).where(*mine).values(facts))
     return int(data_revision)
 
 

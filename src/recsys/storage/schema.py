@@ -260,6 +260,7 @@ surfaces = Table(
     _tenant(primary=True),
     Column("namespace", Text, primary_key=True),
     Column("data_revision", BigInteger, nullable=False),
+    Column("load_id", UUID),
 )
 
 items = Table(

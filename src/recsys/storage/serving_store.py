@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, select
@@ -11,6 +12,7 @@ from recsys.domain.catalogue import Item, SurfaceRows
 from recsys.domain.document import KINDS, DocumentRef
 from recsys.domain.errors import TenantNotFound
 from recsys.domain.history import Pointers
+from recsys.domain.names import UUID_PATTERN
 from recsys.domain.ports import Overview, TenantDocuments, TenantHead
 from recsys.storage import rows
 from recsys.storage.schema import DOCUMENTS, api_keys, covisits, items, popularity, surfaces, tenants
@@ -35,9 +37,12 @@ class SqlServingStore:
             valid = await connection.execute(select(api_keys).where(api_keys.c.revoked_at.is_(None)))
             keys = [rows.to_api_key(row) for row in valid]
             data: dict[str, dict[str, int]] = {}
+            loads: dict[str, dict[str, str]] = {}
             for row in await connection.execute(select(surfaces)):
                 data.setdefault(row.tenant_id, {})[row.namespace] = row.data_revision
-        heads = [TenantHead(tenant=tenant, surfaces=data.get(tenant.id, {})) for tenant in found]
+                if load_id := _load_id(row.load_id):
+                    loads.setdefault(row.tenant_id, {})[row.namespace] = load_id
+        heads = [TenantHead(tenant=t, surfaces=data.get(t.id, {}), load_ids=loads.get(t.id, {})) for t in found]
         return Overview(heads=heads, keys=keys)
 
     async def documents(self, tenant_id: str) -> TenantDocuments:
@@ -60,18 +65,17 @@ class SqlServingStore:
     async def surface_rows(self, tenant_id: str, surface: str) -> SurfaceRows:
         """All rows of a surface, with the data revision that they belong to."""
         async with self._database.read() as connection:
-            revision = await connection.scalar(
-                select(surfaces.c.data_revision).where(
-                    surfaces.c.tenant_id == tenant_id, surfaces.c.namespace == surface
-                )
-            )
+            address = (surfaces.c.tenant_id == tenant_id, surfaces.c.namespace == surface)
+            asked = select(surfaces.c.data_revision, surfaces.c.load_id).where(*address)
+            revision, load_id = (await connection.execute(asked)).one_or_none() or (0, None)
             mine = (connection, tenant_id, surface)
             found_items = await _rows(*mine, items, "item_id", "title", "tags", "price", "created_at", "attributes")
             found_popularity = await _rows(*mine, popularity, "item_id", "day", "score")
             found_covisits = await _rows(*mine, covisits, "item_id", "neighbor_id", "day", "score")
         return SurfaceRows(
             surface=surface,
-            data_revision=revision or 0,
+            data_revision=revision,
+            load_id=_load_id(load_id),
             items=[_to_item(row) for row in found_items],
             popularity=found_popularity,
             covisits=found_covisits,
@@ -97,6 +101,11 @@ async def _read_current(
     for etag, text, *of_surface in await connection.execute(query):
         ref = DocumentRef(kind_name, *of_surface)
         texts[ref], etags[ref] = text, etag
+
+
+def _load_id(found: str | None) -> str | None:
+    """The name of a load, which becomes part of a file's; a hand-written one that is no UUID is none."""
+    return found if found is not None and re.match(UUID_PATTERN, found) else None
 
 
 async def _rows(connection: AsyncConnection, tenant_id: str, surface: str, table: Table, *names: str) -> list[Any]:

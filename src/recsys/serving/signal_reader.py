@@ -1,0 +1,72 @@
+"""Where a surface's signals come from: pages shared by the replicas of a host, or else the database."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from recsys.domain.ports import SignalKey
+from recsys.ranking.signal_arrays import LAYOUT, from_arrays, to_arrays
+from recsys.ranking.signals import build_signals
+from recsys.serving.snapshot import SignalPart
+
+if TYPE_CHECKING:
+    from recsys.domain.catalogue import SurfaceRows
+    from recsys.domain.ports import ServingStore, SignalFiles, TenantHead
+
+_log = logging.getLogger(__name__)
+
+
+class SignalReader:
+    """Gets the signals of surfaces, compiled once per host where ``files`` are given, else by every replica.
+
+    Only one replica of a host at a time reads a surface's rows; the others wait for what it keeps and map that. A load
+    without a name is never shared: nothing would tell it from another of the same data revision.
+    """
+
+    def __init__(self, store: ServingStore, files: SignalFiles | None) -> None:
+        self._store = store
+        self._files = files
+
+    async def read(self, head: TenantHead, surface: str) -> SignalPart:
+        """The surface's signals as of ``head`` or later. Raises NotReady."""
+        files, tenant_id, load_id = self._files, head.tenant.id, head.load_ids.get(surface)
+        if files is None or load_id is None:
+            rows = await self._store.surface_rows(tenant_id, surface)
+            return await asyncio.to_thread(_build, tenant_id, rows, files)
+        key = _key(tenant_id, surface, head.surfaces[surface], load_id)
+        if part := await asyncio.to_thread(_find, files, key, verify=False):
+            return part
+        async with files.building(key):
+            if part := await asyncio.to_thread(_find, files, key, verify=True):
+                return part
+            rows = await self._store.surface_rows(tenant_id, surface)
+            return await asyncio.to_thread(_build, tenant_id, rows, files)
+
+
+def _key(tenant_id: str, surface: str, data_revision: int, load_id: str) -> SignalKey:
+    return SignalKey(tenant_id=tenant_id, surface=surface, data_revision=data_revision, load_id=load_id, layout=LAYOUT)
+
+
+def _find(files: SignalFiles, key: SignalKey, *, verify: bool) -> SignalPart | None:
+    arrays = files.find(key, verify=verify)
+    if arrays is None:
+        return None
+    try:
+        return SignalPart(from_arrays(arrays), key.load_id)
+    except (LookupError, ValueError):
+        _log.exception("kept signals do not have the arrays of their layout: %s", key)
+        files.remove(key)
+        return None
+
+
+def _build(tenant_id: str, rows: SurfaceRows, files: SignalFiles | None) -> SignalPart:
+    """Compile the rows, which may be newer than what was asked for, and keep them under their own key."""
+    signals = build_signals(rows)
+    if files is not None and rows.load_id is not None:
+        key = _key(tenant_id, rows.surface, rows.data_revision, rows.load_id)
+        arrays = files.keep(key, to_arrays(signals))
+        if arrays is not None:
+            signals = from_arrays(arrays)
+    return SignalPart(signals, rows.load_id)

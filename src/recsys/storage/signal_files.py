@@ -1,0 +1,163 @@
+"""Compiled signals in a directory of the host, so that its workers build them once and share their pages."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+import msgspec
+
+from recsys.storage.array_file import ArrayFileRefused, map_arrays, write_arrays
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from recsys.domain.ports import Arrays, SignalKey
+
+_log = logging.getLogger(__name__)
+_SUFFIX: Final = ".signals"
+_IN_THE_MAKING: Final = ".new"
+_LOCK_POLL_SECONDS: Final = 0.02
+
+
+class MappedSignalFiles:
+    """One file per surface and load, in a directory per surface below one per tenant, with a lock beside it.
+
+    ``marks`` is a directory that lives as long as one run of the service: what stands there under a file's identity
+    (inode, size, time) was hashed by a worker of this run, or written by one, and need not be hashed by the others.
+    None: every process hashes what it did not write. Both directories belong on a local disk.
+    """
+
+    def __init__(self, directory: Path, marks: Path | None) -> None:
+        self._directory = directory
+        self._marks = marks
+        self._complained = False
+
+    def find(self, key: SignalKey, *, verify: bool) -> dict[str, npt.NDArray[Any]] | None:
+        path = self._path(key)
+        try:
+            mark = self._mark(path)
+            known = mark is not None and mark.exists()
+            if not (known or verify):
+                return None
+            arrays = map_arrays(path, _facts(key), verify=not known)
+            self._set(mark)
+        except FileNotFoundError:
+            return None
+        except ArrayFileRefused as refusal:
+            _log.error("%s is removed and built again: %s", path, refusal)
+            self.remove(key)
+            return None
+        except OSError as error:
+            self._complain(error)
+            return None
+        return arrays
+
+    def keep(self, key: SignalKey, arrays: Arrays) -> dict[str, npt.NDArray[Any]] | None:
+        path = self._path(key)
+        made = path.with_name(f"{uuid4()}{_IN_THE_MAKING}")  # of its own, should two ever write at a time
+        try:
+            self._make_folder(key)
+            write_arrays(made, _facts(key), arrays)
+            made.replace(path)
+            _sync(path.parent)
+            self._set(self._mark(path))
+            self._remove_older(path, key.data_revision)
+            return map_arrays(path, _facts(key), verify=False)
+        except (OSError, ArrayFileRefused) as error:
+            self._complain(error)
+            with suppress(OSError):
+                made.unlink(missing_ok=True)
+            return None
+
+    def remove(self, key: SignalKey) -> None:
+        try:
+            self._path(key).unlink(missing_ok=True)
+        except OSError as error:
+            self._complain(error)
+
+    @asynccontextmanager
+    async def building(self, key: SignalKey) -> AsyncIterator[None]:
+        try:
+            descriptor = await asyncio.to_thread(self._open_lock, key)
+        except OSError as error:
+            self._complain(error)
+            yield
+            return
+        try:
+            # Asked for again and again: a thread that waits in the kernel can neither be cancelled nor lent to others.
+            while not _try_lock(descriptor):  # noqa: ASYNC110 - other processes set no event
+                await asyncio.sleep(_LOCK_POLL_SECONDS)
+            yield
+        finally:
+            os.close(descriptor)  # gives the lock back, as the kernel does for a process that is killed
+
+    def _path(self, key: SignalKey) -> Path:
+        name = f"{key.data_revision}-{key.load_id}-{key.layout}{_SUFFIX}"
+        return self._directory / key.tenant_id / key.surface / name
+
+    def _open_lock(self, key: SignalKey) -> int:
+        return os.open(self._make_folder(key) / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+
+    def _make_folder(self, key: SignalKey) -> Path:
+        """The directory of a surface. Each level on its own: ``parents`` would be open to others."""
+        folder = self._directory / key.tenant_id / key.surface
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.parent.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+    def _mark(self, path: Path) -> Path | None:
+        found = path.stat()
+        identity = f"{found.st_dev}-{found.st_ino}-{found.st_size}-{found.st_mtime_ns}"
+        return self._marks / identity if self._marks else None
+
+    def _set(self, mark: Path | None) -> None:
+        if mark is not None:
+            mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mark.touch(0o600)
+
+    def _remove_older(self, newest: Path, data_revision: int) -> None:
+        """Remove the surface's files of no later data revision; whoever has mapped one keeps its pages."""
+        for path in newest.parent.glob(f"*{_SUFFIX}"):
+            revision = path.name.partition("-")[0]
+            if path != newest and int(revision) <= data_revision:
+                if mark := self._mark(path):
+                    mark.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
+        for path in newest.parent.glob(f"*{_IN_THE_MAKING}"):  # of workers that were killed
+            path.unlink(missing_ok=True)
+
+    def _complain(self, error: Exception) -> None:
+        if not self._complained:
+            self._complained = True
+            _log.error("signals are served from memory, each worker its own copy: %s: %s", self._directory, error)
+
+
+def _facts(key: SignalKey) -> dict[str, object]:
+    return msgspec.structs.asdict(key)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _sync(directory: Path) -> None:
+    """Wait until the directory's entries are on the disk."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
