@@ -29,7 +29,8 @@ WARM_UP_S = 1.0
 P99_MS, TIMES = 5.0, 2.0
 QUIET, DOCUMENTS, SIGNALS = "no changes", "rules changed every 0.5 s", "signals changed once"
 
-Disturb = Callable[[], Awaitable[None]]
+Change = Callable[[asyncio.Event], Awaitable[float]]
+"""What happens until the load has ended; gives the slowest change in seconds."""
 
 
 def measure(options: Options) -> Section:
@@ -43,18 +44,20 @@ def measure(options: Options) -> Section:
         sent = encoded(shops.tenants[ITEMS])[ANCHORED]
         load(recsys, sent, options.connections, WARM_UP_S)
         rate = SHARE * load(recsys, sent, options.connections, options.seconds).per_second
-        ways: dict[str, Disturb] = {
+        ways: dict[str, Change] = {
             QUIET: _nothing,
-            DOCUMENTS: lambda: _change_rules(recsys, shops),
-            SIGNALS: lambda: _change_signals(recsys, shops, sent),
+            DOCUMENTS: lambda ended: _change_rules(recsys, shops, ended),
+            SIGNALS: lambda _: _change_signals(recsys, shops, sent),
         }
         for _ in range(options.rounds):
             quiet = 0.0
-            for case, disturb in ways.items():
-                done, late = run(_window(recsys, sent, rate, disturb))
+            for case, change in ways.items():
+                done, late, slowest = run(_window(recsys, sent, rate, change))
                 p99 = 1e3 * percentile(done.latencies, 99)
                 quiet = quiet or p99
                 _note(case, done, late, rounds)
+                if case != QUIET:
+                    rounds.add(case, "slowest change", "ms", 1e3 * slowest)
                 rounds.add(case, "p99 of that without changes", "×", p99 / quiet)
     return Section("steady", _what(rate), rounds.figures(), _bars(rounds))
 
@@ -79,48 +82,57 @@ def _note(case: str, done: Load, late: float, rounds: Rounds) -> None:
     rounds.add(case, "sent late, p99", "ms", 1e3 * late)
 
 
-async def _window(target: Target, sent: Sequence[bytes], rate: float, disturb: Disturb) -> tuple[Load, float]:
-    """Load for a while, disturbed from its first second on; the load, and how late the generator was (p99)."""
-    loop = OpenLoop(cycle(sent), rate, WINDOW_S)
-    disturbing = asyncio.create_task(_after_a_second(disturb))
+async def _window(target: Target, sent: Sequence[bytes], rate: float, change: Change) -> tuple[Load, float, float]:
+    """Load for a while, with changes from its first second on.
+
+    Returns:
+        The load, how late the generator was (p99, seconds), and the slowest change.
+    """
+    loop, ended = OpenLoop(cycle(sent), rate, WINDOW_S), asyncio.Event()
+    changing = asyncio.create_task(_after_a_second(change, ended))
     done = await loop.run(target.port, CONNECTIONS)
-    if not disturbing.done():
-        disturbing.cancel()
-    with suppress(asyncio.CancelledError):
-        await disturbing
-    return done, percentile(loop.late, 99)
+    ended.set()
+    return done, percentile(loop.late, 99), await changing
 
 
-async def _after_a_second(disturb: Disturb) -> None:
+async def _after_a_second(change: Change, ended: asyncio.Event) -> float:
     await asyncio.sleep(1)
-    await disturb()
+    return await change(ended)
 
 
-async def _nothing() -> None:
-    pass
+async def _nothing(_: asyncio.Event) -> float:
+    return 0.0
 
 
-async def _change_rules(target: Target, shops: Shops) -> None:
-    """Put rules that differ in a boost, until cancelled."""
+async def _change_rules(target: Target, shops: Shops, ended: asyncio.Event) -> float:
+    """Put rules that differ in a boost, again and again; the longest until a PUT was answered, and so served."""
     client = await Client.connect(target.port)
     path = f"{ADMIN}/{shops.tenants[ITEMS].name}/rules"
-    while True:
+    slowest = 0.0
+    while not ended.is_set():
         changed = rules()
-        changed[-1]["boost_value"] = 0.01 + perf_counter() % 1
+        began = perf_counter()
+        changed[-1]["boost_value"] = 0.01 + began % 1
         await client.must(http_request("PUT", path, DEVELOPER, msgspec.json.encode(changed)))
-        await asyncio.sleep(EVERY_S)
+        slowest = max(slowest, perf_counter() - began)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), EVERY_S)
+    client.close()
+    return slowest
 
 
-async def _change_signals(target: Target, shops: Shops, sent: Sequence[bytes]) -> None:
-    """Make the next data revision current, whose file is there, and insist that it is served."""
-    revision = await asyncio.to_thread(shops.raise_data_revision, ITEMS)
+async def _change_signals(target: Target, shops: Shops, sent: Sequence[bytes]) -> float:
+    """Make the next data revision current, whose file is there; how long until it was served."""
     client = await Client.connect(target.port)
+    began = perf_counter()
+    revision = await asyncio.to_thread(shops.raise_data_revision, ITEMS)
     while True:
         answer = await client.must(sent[0])
         if answer.json()["meta"]["data_revision"] >= revision:
             break
         await asyncio.sleep(0.01)
     client.close()
+    return perf_counter() - began
 
 
 def _what(rate: float) -> str:
@@ -129,5 +141,7 @@ def _what(rate: float) -> str:
         f"in a closed loop just before: {rate:,.0f} req/s, arriving as they would (a Poisson process), whether or not "
         f"the ones before are answered, {CONNECTIONS} connections, windows of {WINDOW_S:g} s in turn. Latency counts "
         f"from the time of arrival. Everything that a change costs, its PUT and the building of the snapshot, happens "
-        f"on the worker's one core {SERVER_CORE}. Sent late: how long after its arrival the generator sent a request."
+        f"on the worker's one core {SERVER_CORE}. Sent late: how long after its arrival the generator sent a request. "
+        "Slowest change: until its PUT was answered, or until "
+        "the new signals were served, whose file is there but not yet verified."
     )
