@@ -39,7 +39,7 @@ def serving(
 ) -> Iterator[Server]:
     """``recsys serve`` with what it writes below ``path``."""
     log = {"RECSYS_LOG_DIR": str(path / "recsys-logs")}
-    with serve(database, path, workers=workers, settings=log | dict(settings or {})) as server:
+    with serve(database, path, workers=workers, environ=log | dict(settings or {})) as server:
         yield server
 
 
