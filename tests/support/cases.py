@@ -26,7 +26,7 @@ _Any: TypeAlias = st.SearchStrategy[Any]
 _names = st.sampled_from(IDS)
 _some_names = st.lists(_names, max_size=4)
 _some_tags = st.lists(st.sampled_from(TAGS), max_size=3)
-_count = st.sampled_from([0.0, 0.1, 0.25, 1.0, 1 / 3, 7.0])
+_count = st.sampled_from([0.0, 0.1, 0.25, 1.0, 1 / 3, 7.0]) | st.floats(0.01, 9.0)
 _cosine = st.sampled_from([-0.5, 0.0, 0.1, 1 / 3, 0.9, 1.0])
 _moment = st.sampled_from([NOW - timedelta(days=1), NOW, NOW + timedelta(seconds=1)])
 
@@ -78,26 +78,34 @@ def _optional(part: str, fields: dict[str, _Any]) -> dict[str, _Any]:
     return {part: st.fixed_dictionaries({}, optional=fields)}
 
 
-_facts: _Any = st.fixed_dictionaries(
-    {"tags": _some_tags},
-    optional={"price": st.sampled_from([1.0, 5.0, 9.0]), "created_at": _moment, "brand": st.sampled_from(["x", "z"])},
+_facts = st.tuples(
+    _some_tags,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "price": st.sampled_from([1.0, 5.0, 9.0]),
+            "created_at": _moment,
+            "brand": st.sampled_from(["x", "z"]),
+        },
+    ),
 )
 _days = st.integers(0, 2).map(lambda n: DAY.replace(day=DAY.day - n))
-_surfaces: _Any = st.builds(
-    rows,
-    items=st.dictionaries(_names, _facts, max_size=12).map(
-        lambda found: [
-            item(name, *facts["tags"], **{k: v for k, v in facts.items() if k != "tags"})
-            for name, facts in found.items()
-        ]
-    ),
-    popularity=st.dictionaries(st.tuples(_names, _days), _count, max_size=16).map(
-        lambda found: [(*key, score) for key, score in found.items()]
-    ),
-    covisits=st.dictionaries(st.tuples(_names, _names, _days), _count, max_size=24).map(
-        lambda found: [(*key, score) for key, score in found.items()]
-    ),
-)
+
+
+def _tables(size: int) -> _Any:
+    """Tables with at least ``size`` rows each: small ones find the edges, larger ones have something to choose from."""
+    described = st.dictionaries(_names, _facts, min_size=size, max_size=12)
+    popular = st.dictionaries(st.tuples(_names, _days), _count, min_size=size, max_size=20)
+    paired = st.dictionaries(st.tuples(_names, _names, _days), _count, min_size=2 * size, max_size=24)
+    return st.builds(
+        rows,
+        items=described.map(lambda found: [item(name, *tags, **facts) for name, (tags, facts) in found.items()]),
+        popularity=popular.map(lambda found: [(*key, score) for key, score in found.items()]),
+        covisits=paired.map(lambda found: [(*key, score) for key, score in found.items()]),
+    )
+
+
+_surfaces = _tables(0) | _tables(8)
 _targets: _Any = st.one_of(
     _names.map(lambda name: {"target_type": "item", "target_key": name}),
     _some_names.map(lambda names: {"target_type": "item", "item_ids": names}),
@@ -125,29 +133,22 @@ _weights = st.fixed_dictionaries(
 )
 _algorithms = st.sampled_from(["blend", "popularity", "cooc", "implicit", "content_sim", "session_seq"])
 _configs: _Any = st.fixed_dictionaries(
-    {"limits": st.fixed_dictionaries({"fanout": st.integers(1, 6), "max_pins": st.integers(0, 3)})},
+    {
+        "limits": st.fixed_dictionaries({"fanout": st.integers(1, 6), "max_pins": st.integers(0, 3)}),
+        "diversity": st.fixed_dictionaries(
+            {"mmr_lambda": st.sampled_from([None, 0, 0.3, 0.5, 0.7, 1.0])},
+            optional={"brand_cap": st.integers(1, 2), "category_cap": st.just(1)},
+        ),
+        "personalization": st.fixed_dictionaries(
+            {"boost": st.sampled_from([0, 0.3, 1.0]), "min_events": st.integers(0, 3)},
+            optional={"top_tags": st.integers(1, 3), "cold_start_multiplier": st.sampled_from([0.0, 0.5, 1.5])},
+        ),
+    },
     optional={
         "algorithm": _algorithms,
         "weights": _weights,
         **_optional("popularity", {"half_life_days": st.sampled_from([1.0, 1.5])}),
         **_optional("anchors", {"half_life": st.sampled_from([1.0, 0.7])}),
-        **_optional(
-            "diversity",
-            {
-                "mmr_lambda": st.sampled_from([0, 0.3, 0.5, 1.0]),
-                "brand_cap": st.integers(1, 2),
-                "category_cap": st.just(1),
-            },
-        ),
-        **_optional(
-            "personalization",
-            {
-                "boost": st.sampled_from([0.3, 1.0]),
-                "top_tags": st.integers(1, 3),
-                "min_events": st.integers(0, 3),
-                "cold_start_multiplier": st.sampled_from([0.0, 0.5, 1.5]),
-            },
-        ),
         **_optional("flags", {"enable_rules": st.booleans()}),
         **_optional(
             "exclude",
@@ -171,10 +172,9 @@ _constraints = st.fixed_dictionaries(
 )
 _anchors = st.fixed_dictionaries({"item_ids": _some_names}, optional={"max_anchors": st.integers(1, 3)})
 _wishes = st.fixed_dictionaries(
-    {"k": st.integers(1, 8)},
+    {"k": st.integers(1, 8), "anchors": _anchors},
     optional={
         "constraints": _constraints,
-        "anchors": _anchors,
         "candidates": st.fixed_dictionaries(
             {"exclude_ids": _some_names}, optional={"include_ids": st.lists(_names, max_size=8)}
         ),
