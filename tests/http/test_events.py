@@ -13,6 +13,7 @@ import pytest
 
 from recsys.domain.recommend import User
 from tests.http.conftest import DEVELOPER, ITEMS, Api, assert_problem, build, load, recommend_body
+from tests.unit.cli.conftest import run
 
 INVALID = "RECSYS_INVALID_REQUEST"
 PERSON = "ann@example.org"
@@ -229,3 +230,19 @@ async def test_what_waits_when_the_service_ends_is_written(api: Api, database_fi
         for _ in range(50):
             await client.post("/v1/recommend", json=recommend_body())
     assert len(lines(ending, "exposures")) == 50
+
+
+def test_a_look_from_the_command_line_is_no_exposure_and_events_go_to_a_service(
+    database_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RECSYS_URL", "RECSYS_LOG_DIR", "RECSYS_SUBJECT_SALT"):
+        monkeypatch.delenv(name, raising=False)
+    where = ("--db", f"sqlite:///{database_file}")
+    assert run("tenant", "create", "shop", *where).exit_code == 0
+    assert run("recommend", "-t", "shop", *where).exit_code == 0
+    done = run("events", "send", "-t", "shop", "-", *where, text=json.dumps(event()))
+    assert (done.exit_code, "running service" in done.stderr) == (2, True)
+    assert not (database_file.parent / "recsys-logs").exists()
+    monkeypatch.setenv("RECSYS_SUBJECT_SALT", "short")
+    refused = run("recommend", "-t", "shop", *where)
+    assert (refused.exit_code, "RECSYS_SUBJECT_SALT" in refused.stderr) == (2, True), refused.output

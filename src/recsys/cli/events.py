@@ -51,7 +51,8 @@ def send_events(session: Session, tenant: Tenant, file: Source) -> None:
         rejected += response.json()["rejected"]
     if rejected:
         raise Failure(
-            f"{rejected:,} records were rejected.", "Correct them and send the file again: nothing counts twice."
+            f"Not every record was accepted: {rejected:,} rejected.",
+            "Correct them and send the file again: nothing counts twice.",
         )
 
 

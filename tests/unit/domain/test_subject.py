@@ -34,10 +34,10 @@ def test_the_key_is_that_of_the_subject_of_an_assignment(count: int) -> None:
 
 def test_nobody_has_no_key_and_without_a_salt_nobody_has_one() -> None:
     keys = SubjectKeys()
-    assert not keys.ready
+    readiness = [keys.ready]
     assert keys.of("t", User(user_id="ann")) == ""
     keys.use(SALT)
-    assert keys.ready
+    assert [*readiness, keys.ready] == [False, True]
     assert keys.of("t", User(user_id="ann")) == SubjectKeys(SALT).of("t", User(user_id="ann"))
     assert keys.of("t", User()) == keys.of("t", User(user_id="")) == ""
 
