@@ -14,9 +14,9 @@ import msgspec
 
 from bench.figure import Options, Rounds, percentile
 from bench.http_client import Client, http_request, run
-from bench.service import ADMIN, developer, make_tenant, port_of, serving
+from bench.service import ADMIN, developer, make_tenant, port_of
 from bench.synthetic import SURFACE
-from tests.support.server import Server
+from tests.support.server import Server, serve
 from tests.support.shell import by_hand
 
 WORKERS, MOVES = 2, 20
@@ -54,7 +54,7 @@ def measure_break_glass(fresh: dict[str, Callable[[], str]], path: Path, options
         subjects = {}
         for name, make in fresh.items():
             url = make()
-            subjects[name] = _set_up(url, stack.enter_context(serving(url, path, workers=WORKERS)))
+            subjects[name] = _set_up(url, stack.enter_context(serve(url, path, workers=WORKERS)))
         for _ in range(options.rounds):
             for name, subject in subjects.items():
                 latencies = run(_move_often(subject))

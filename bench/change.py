@@ -15,8 +15,8 @@ from bench.break_glass import MOVES, measure_break_glass
 from bench.figure import Options, Rounds, Section, percentile
 from bench.http_client import Client, http_request, run
 from bench.load_generator import hammer
-from bench.service import ADMIN, DEVELOPER, databases, developer, directory, make_tenant, port_of, serving
-from tests.support.server import Server
+from bench.service import ADMIN, DEVELOPER, databases, developer, directory, make_tenant, port_of
+from tests.support.server import Server, serve
 
 TENANTS = [f"shop-{number}" for number in range(8)]
 ROLLBACKS = 100
@@ -43,7 +43,7 @@ def measure(options: Options) -> Section:
 
 def _measure_one_worker(fresh: dict[str, Callable[[], str]], path: Path, options: Options, rounds: Rounds) -> None:
     with ExitStack() as stack:
-        servers = {name: stack.enter_context(serving(make(), path)) for name, make in fresh.items()}
+        servers = {name: stack.enter_context(serve(make(), path)) for name, make in fresh.items()}
         for server in servers.values():
             with developer(server) as client:
                 _set_up(client)

@@ -12,9 +12,10 @@ import msgspec
 
 from bench.figure import Options, Rounds, Section
 from bench.http_client import NDJSON, PATIENCE_S, Client, http_request, run
-from bench.service import ADMIN, DEVELOPER, databases, developer, directory, make_tenant, port_of, serving
+from bench.service import ADMIN, DEVELOPER, databases, developer, directory, make_tenant, port_of
 from bench.synthetic import SURFACE, ndjson
 from bench.synthetic_signals import surface_rows
+from tests.support.server import serve
 
 ITEMS, DAYS = 20_000, 10
 LOOK_EVERY_S = 0.005
@@ -37,7 +38,7 @@ def measure(options: Options) -> Section:
     with ExitStack() as stack:
         path = stack.enter_context(directory())
         fresh = stack.enter_context(databases(path))
-        servers = {name: stack.enter_context(serving(make(), path)) for name, make in fresh.items()}
+        servers = {name: stack.enter_context(serve(make(), path)) for name, make in fresh.items()}
         for number in range(options.rounds):
             for name, server in servers.items():
                 with developer(server) as client:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +13,7 @@ import httpx
 
 from bench.synthetic import CONFIG, rules
 from tests.support.databases import SqliteTemplate, postgres_server
-from tests.support.server import Server, serve
+from tests.support.server import Server
 
 DEVELOPER = {"X-Dev-User-Id": "bench"}
 ADMIN = "/v1/admin/tenants"
@@ -31,16 +31,6 @@ def databases(path: Path) -> Iterator[dict[str, Callable[[], str]]]:
     """What makes a fresh, migrated database of each kind."""
     with postgres_server() as postgres:
         yield {"SQLite": SqliteTemplate(path).fresh, "PostgreSQL": postgres.fresh}
-
-
-@contextmanager
-def serving(
-    database: str, path: Path, *, workers: int = 1, settings: Mapping[str, str] | None = None
-) -> Iterator[Server]:
-    """``recsys serve`` with what it writes below ``path``."""
-    log = {"RECSYS_LOG_DIR": str(path / "recsys-logs")}
-    with serve(database, path, workers=workers, environ=log | dict(settings or {})) as server:
-        yield server
 
 
 def port_of(server: Server) -> int:

@@ -16,13 +16,13 @@ import msgspec
 from bench.http_client import NDJSON, http_request
 from bench.prepared import Prepared, set_data_revision
 from bench.process import SERVER_CORE, children, pinned
-from bench.service import ADMIN, developer, make_tenant, port_of, put_documents, serving
+from bench.service import ADMIN, developer, make_tenant, port_of, put_documents
 from bench.synthetic import SURFACE, item_id, requests
 from bench.synthetic_signals import shop, surface_signals
 from bench.target import Target
 from recsys.ranking.signals import SurfaceSignals
 from tests.support.databases import SqliteTemplate
-from tests.support.server import Server
+from tests.support.server import Server, serve
 
 NEIGHBOURS, DAYS = 200, 3
 ALL_SIGNALS_UP_TO = 10_000
@@ -53,10 +53,9 @@ class Shops:
     @contextmanager
     def serving(self, workers: int = 1) -> Iterator[Target]:
         """``recsys serve`` on the measured core, or with several workers on all of them."""
-        settings = {"RECSYS_CACHE_DIR": str(self.cache)}
         with ExitStack() as stack:
             with pinned(SERVER_CORE) if workers == 1 else nullcontext():
-                started = serving(self.database, self.path, workers=workers, settings=settings)
+                started = serve(self.database, self.path, workers=workers, cache_dir=self.cache)
                 server = stack.enter_context(started)
             yield _target(server, workers)
 
@@ -70,7 +69,7 @@ class Shops:
 def prepare(path: Path, sizes: Sequence[int], *, revisions: int = 1) -> Shops:
     """A tenant of each size, with files for so many data revisions, of which the first is current."""
     cache, database = path / "cache", SqliteTemplate(path).fresh()
-    with serving(database, path) as server:
+    with serve(database, path) as server:
         tenants = {size: _make(server, size) for size in sizes}
     for size, tenant in tenants.items():
         signals = signals_of(size)

@@ -26,6 +26,7 @@ SECRET = ("db", "subject_salt")
 
 Milliseconds = Annotated[int, Meta(ge=10, le=60_000)]
 Bytes = Annotated[int, Meta(ge=1_024)]
+Secret = Annotated[str, Meta(min_length=16)]
 
 
 class SettingsError(ValueError):
@@ -80,8 +81,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 90
     log_fsync: Annotated[bool, _doc("Accept events only when they would survive a power failure.")] = False
     subject_salt: Annotated[
-        str | None,
-        Meta(min_length=16),
+        Secret | None,
         _doc("Secret under which users are hashed, the same on all hosts; default: one made in the log directory."),
     ] = None
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _doc("Least severe level that is logged.")] = (
