@@ -93,7 +93,7 @@ def _table(figures: Sequence[Figure]) -> Iterator[str]:
     cases = list(dict.fromkeys(each.case for each in figures))
     measures = list(dict.fromkeys((each.measure, each.unit) for each in figures))
     cells = {(each.case, each.measure): _cell(each) for each in figures}
-    yield f"| | {' | '.join(f'{measure}, {unit}' for measure, unit in measures)} |"
+    yield f"| | {' | '.join(', '.join(filter(None, names)) for names in measures)} |"
     yield "|---|" + "---:|" * len(measures)
     for case in cases:
         yield f"| {case} | {' | '.join(cells.get((case, measure), '') for measure, _ in measures)} |"

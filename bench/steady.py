@@ -43,7 +43,8 @@ def measure(options: Options) -> Section:
         stack.enter_context(pinned(GENERATOR_CORE))
         sent = encoded(shops.tenants[ITEMS])[ANCHORED]
         load(recsys, sent, options.connections, WARM_UP_S)
-        rate = SHARE * load(recsys, sent, options.connections, options.seconds).per_second
+        loads = [load(recsys, sent, options.connections, options.seconds) for _ in range(options.rounds)]
+        rate = SHARE * max(each.per_second for each in loads)
         ways: dict[str, Change] = {
             QUIET: _nothing,
             DOCUMENTS: lambda ended: _change_rules(recsys, shops, ended),
@@ -137,11 +138,11 @@ async def _change_signals(target: Target, shops: Shops, sent: Sequence[bytes]) -
 
 def _what(rate: float) -> str:
     return (
-        f"10 anchors, {ITEMS:,} items × {NEIGHBOURS} neighbours, all as in `serve`; {SHARE:.0%} of the rate measured "
-        f"in a closed loop just before: {rate:,.0f} req/s, arriving as they would (a Poisson process), whether or not "
-        f"the ones before are answered, {CONNECTIONS} connections, windows of {WINDOW_S:g} s in turn. Latency counts "
-        f"from the time of arrival. Everything that a change costs, its PUT and the building of the snapshot, happens "
-        f"on the worker's one core {SERVER_CORE}. Sent late: how long after its arrival the generator sent a request. "
-        "Slowest change: until its PUT was answered, or until "
-        "the new signals were served, whose file is there but not yet verified."
+        f"10 anchors, {ITEMS:,} items × {NEIGHBOURS} neighbours, all as in `serve`; {SHARE:.0%} of the best rate of some "
+        f"rounds in a closed loop just before: {rate:,.0f} req/s, arriving as they would (a Poisson process), whether or "
+        f"not the ones before are answered, {CONNECTIONS} connections, windows of {WINDOW_S:g} s in turn. Latency "
+        "counts from the time of arrival. Everything that a change costs, its PUT and the building of the snapshot, "
+        f"happens on the worker's one core {SERVER_CORE}. Sent late: how long after its arrival the generator sent a "
+        "request. Slowest change: until its PUT was answered, or until the new signals were served, whose file is there "
+        "but not yet verified."
     )

@@ -12,10 +12,11 @@ from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 
-from bench.http_client import Client, run
+from bench.http_client import Client, http_request, run
 from bench.load_generator import Load, hammer
 from bench.machine import ROOT
 from bench.process import SERVER_CORE, cpu_seconds, pinned
+from bench.service import DEVELOPER
 from tests.support.server import free_port
 
 
@@ -41,6 +42,12 @@ def load(target: Target, sent: Sequence[bytes], connections: int, seconds: float
     if done.statuses.keys() != {200}:
         raise RuntimeError(f"{target.name} answered {dict(done.statuses)}")
     return done
+
+
+def counted(target: Target, name: str) -> float:
+    """The sum of a counter over its labels, as the service exposes it."""
+    answer = run(_answers(target, [http_request("GET", "/metrics", DEVELOPER, b"")]))[0]
+    return sum(float(line.split()[-1]) for line in answer.decode().splitlines() if line.startswith(name))
 
 
 def typical_answer(target: Target, sent: Sequence[bytes]) -> bytes:
