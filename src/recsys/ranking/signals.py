@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from itertools import chain
+from itertools import chain, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER: Final = np.iinfo(np.int64).min
 """``created_at`` of an item whose time is unknown: before every other."""
 _MICROSECOND = timedelta(microseconds=1)
+_BLOCK: Final = 1_024
 
 
 def to_microseconds(at: datetime) -> int:
@@ -81,8 +83,11 @@ def build_signals(rows: SurfaceRows) -> SurfaceSignals:
     never described can still be popular.
     """
     known = {item.item_id for item in rows.items}
-    known.update(map(_FIRST, rows.popularity), map(_FIRST, rows.covisits), map(_SECOND, rows.covisits))
-    ids = sorted(known)
+    known.update(item_id for item_id, _, _ in rows.popularity)
+    for item_id, neighbour_id, _, _ in rows.covisits:
+        known.add(item_id)
+        known.add(neighbour_id)
+    ids = _ordered(known)
     index = {item_id: at for at, item_id in enumerate(ids)}
     owners = _column(map(index.__getitem__, (item.item_id for item in rows.items)), len(rows.items), np.int32)
     prices, created_at = _facts(rows.items, owners, len(index))
@@ -105,8 +110,26 @@ def build_signals(rows: SurfaceRows) -> SurfaceSignals:
 _FIRST, _SECOND, _THIRD, _FOURTH = map(itemgetter, range(4))
 
 
+def _ordered(texts: set[str]) -> list[str]:
+    """The texts in order. In parts, since sorting millions at once would stop all other threads for a second."""
+    bounds = sorted(islice(texts, 0, None, _BLOCK))
+    parts: list[list[str]] = [[] for _ in range(len(bounds) + 1)]
+    for text in texts:
+        parts[bisect_right(bounds, text)].append(text)
+    ordered: list[str] = []
+    for part in parts:
+        part.sort()
+        ordered += part
+    return ordered
+
+
 def _column(values: Iterable[Any], count: int, dtype: type[np.generic]) -> npt.NDArray[Any]:
-    return np.fromiter(values, dtype, count)
+    """The first ``count`` values as an array. In blocks, between which other threads get their turn."""
+    source, column = iter(values), np.empty(count, dtype)
+    for begin in range(0, count, _BLOCK):
+        block = column[begin : begin + _BLOCK]
+        block[:] = np.fromiter(source, dtype, block.size)
+    return column
 
 
 def _facts(items: Sequence[Item], owners: Indices, count: int) -> tuple[Values, npt.NDArray[np.int64]]:
@@ -120,7 +143,7 @@ def _facts(items: Sequence[Item], owners: Indices, count: int) -> tuple[Values, 
 
 def _tags(items: Sequence[Item], owners: Indices, count: int) -> tuple[tuple[str, ...], Csr, Csr]:
     tagged = [item.all_tags() for item in items]
-    vocabulary = tuple(sorted(set(chain.from_iterable(tagged))))
+    vocabulary = tuple(_ordered({tag for tags in tagged for tag in tags}))
     index = {tag: at for at, tag in enumerate(vocabulary)}
     owners = np.repeat(owners, _column(map(len, tagged), len(tagged), np.int64))
     tags = _column(map(index.__getitem__, chain.from_iterable(tagged)), owners.size, np.int32)
