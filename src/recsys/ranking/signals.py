@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from recsys.ranking.arrays import Csr, Indices, NeighbourLists, Values, add_up, make_csr
+from recsys.ranking.arrays import Csr, Indices, Mask, NeighbourLists, Values, add_up, make_csr
 from recsys.ranking.ids import Ids, make_ids
 
 if TYPE_CHECKING:
@@ -145,15 +145,11 @@ def _tags(items: Sequence[Item], owners: Indices, count: int) -> tuple[tuple[str
     tagged = [item.all_tags() for item in items]
     vocabulary = tuple(_ordered({tag for tags in tagged for tag in tags}))
     index = {tag: at for at, tag in enumerate(vocabulary)}
-    owners = np.repeat(owners, _column(map(len, tagged), len(tagged), np.int64))
-    tags = _column(map(index.__getitem__, chain.from_iterable(tagged)), owners.size, np.int32)
-    by_item = np.lexsort((tags, owners))
-    by_tag = np.lexsort((owners, tags))
-    return (
-        vocabulary,
-        make_csr(owners[by_item], tags[by_item], count),
-        make_csr(tags[by_tag], owners[by_tag], len(vocabulary)),
-    )
+    owners = np.repeat(owners.astype(np.int64), _column(map(len, tagged), len(tagged), np.int64))
+    tags = _column(map(index.__getitem__, chain.from_iterable(tagged)), owners.size, np.int64)
+    by_item = make_csr(*_apart(np.sort(owners * len(index) + tags), len(index)), count)
+    by_tag = make_csr(*_apart(np.sort(tags * count + owners), count), len(index))
+    return vocabulary, by_item, by_tag
 
 
 def _popularity(rows: Sequence[tuple[str, date, float]], index: dict[str, int]) -> PopularityRows:
@@ -173,16 +169,25 @@ def _cooc(rows: Sequence[tuple[str, str, date, float]], index: dict[str, int]) -
     days = _column(map(date.toordinal, map(_THIRD, rows)), count, np.int64)
     scores = _column(map(_FOURTH, rows), count, np.float64)
     pairs = items * len(index) + neighbours
-    order = np.lexsort((scores, days, pairs))
+    order = np.argsort(pairs, kind="stable")
+    first = _first(pairs[order])
+    if not first.all():  # sums are made day by day, so the order matters where a pair has several
+        order = np.lexsort((scores, days, pairs))
     pairs = pairs[order]
-    first = np.ones(count, np.bool_)
-    first[1:] = pairs[1:] != pairs[:-1]
     sums = add_up(np.cumsum(first) - 1, scores[order], int(first.sum()))
     counted = sums > 0
     lists = make_csr(*_apart(pairs[first][counted], len(index)), len(index))
     return NeighbourLists(lists.starts, lists.columns, sums[counted])
 
 
+def _first(ordered: npt.NDArray[np.int64]) -> Mask:
+    """Where a value stands for the first time."""
+    first = np.ones(ordered.size, np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return first
+
+
 def _apart(pairs: npt.NDArray[np.int64], count: int) -> tuple[Indices, Indices]:
-    """Item and neighbour of each ``item * count + neighbour``."""
-    return (pairs // max(count, 1)).astype(np.int32), (pairs % max(count, 1)).astype(np.int32)
+    """Left and right of each ``left * count + right``."""
+    left, right = np.divmod(pairs, max(count, 1))
+    return left.astype(np.int32), right.astype(np.int32)
