@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,15 +55,17 @@ class Server:
 
 
 @contextlib.contextmanager
-def serve(database_url: str, directory: Path, *options: str, workers: int = 1) -> Iterator[Server]:
+def serve(
+    database_url: str, directory: Path, *options: str, workers: int = 1, environ: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """Start the service on a free port with development headers on; stopped at the end."""
     port = free_port()
     log = directory / f"serve-{port}.log"
     command = [sys.executable, "-m", "recsys", "serve", "--db", database_url, "--port", str(port)]
     command += ["--workers", str(workers), "--dev-auth", *options]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("RECSYS_")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RECSYS_")}
     with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environ)
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env={**inherited, **(environ or {})})
         server = Server(process, f"http://127.0.0.1:{port}", log)
         try:
             server.wait_until_ready()
