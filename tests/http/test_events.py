@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import httpx
 import pytest
 
@@ -15,6 +16,7 @@ from recsys.domain.recommend import User
 from tests.http.conftest import DEVELOPER, ITEMS, Api, assert_problem, build, load, recommend_body
 from tests.unit.cli.conftest import run
 
+PAGE = Path(__file__).parents[2] / "docs" / "events.md"
 INVALID = "RECSYS_INVALID_REQUEST"
 PERSON = "ann@example.org"
 AB = {"id": "ab", "salt": "s", "variants": [{"name": "a", "weight": 1}, {"name": "b", "weight": 1}]}
@@ -230,6 +232,22 @@ async def test_what_waits_when_the_service_ends_is_written(api: Api, database_fi
         for _ in range(50):
             await client.post("/v1/recommend", json=recommend_body())
     assert len(lines(ending, "exposures")) == 50
+
+
+async def test_the_query_of_the_documents_finds_what_was_bought(
+    api: Api, loaded: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await loaded.put("/v1/admin/tenants/demo/config", json={"experiments": [AB]})
+    shown = (await loaded.post("/v1/recommend", json=recommend_body(k=3))).json()
+    about = {"request_id": shown["meta"]["request_id"], "item_id": shown["items"][1]["item_id"]}
+    await send(loaded, event("p", type="purchase", value=9.5, **about), event("c", **about))
+    (exposure,) = await exposures(api, 1)
+    (path,) = log_of(api).glob("events/*/*/*.jsonl")
+    # Once more by a process that died before it could remember the event, in the middle of the next.
+    path.with_name("other-0000.jsonl").write_bytes(path.read_bytes() + b'{"schema":"event_v1","ten')
+    monkeypatch.chdir(api.database_file.parent)
+    query = PAGE.read_text(encoding="utf-8").partition("```sql\n")[2].partition("```")[0]
+    assert duckdb.execute(query).fetchall() == [(exposure["experiments"], 3, 1, 9.5)]
 
 
 def test_a_look_from_the_command_line_is_no_exposure_and_events_go_to_a_service(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from recsys.domain.catalogue import SurfaceRows
 from recsys.ranking.pipeline import Ranking
 from recsys.ranking.state import SurfaceState
+from tests.support.crowded import Crowd
 from tests.support.reference import Event, Fed, Lists, Reference
 from tests.support.surfaces import DAY, NOW, ask, ask_for, item, request, rows, rules_of, settings_of, surface
 
@@ -92,20 +93,18 @@ _facts = st.tuples(
 _days = st.integers(0, 2).map(lambda n: DAY.replace(day=DAY.day - n))
 
 
-def _tables(size: int) -> _Any:
-    """Tables with at least ``size`` rows each: small ones find the edges, larger ones have something to choose from."""
-    described = st.dictionaries(_names, _facts, min_size=size, max_size=12)
-    popular = st.dictionaries(st.tuples(_names, _days), _count, min_size=size, max_size=20)
-    paired = st.dictionaries(st.tuples(_names, _names, _days), _count, min_size=2 * size, max_size=24)
-    return st.builds(
-        rows,
-        items=described.map(lambda found: [item(name, *tags, **facts) for name, (tags, facts) in found.items()]),
-        popularity=popular.map(lambda found: [(*key, score) for key, score in found.items()]),
-        covisits=paired.map(lambda found: [(*key, score) for key, score in found.items()]),
-    )
-
-
-_surfaces = _tables(0) | _tables(8)
+_surfaces: _Any = st.builds(
+    rows,
+    items=st.dictionaries(_names, _facts, max_size=12).map(
+        lambda found: [item(name, *tags, **facts) for name, (tags, facts) in found.items()]
+    ),
+    popularity=st.dictionaries(st.tuples(_names, _days), _count, max_size=16).map(
+        lambda found: [(*key, score) for key, score in found.items()]
+    ),
+    covisits=st.dictionaries(st.tuples(_names, _names, _days), _count, max_size=24).map(
+        lambda found: [(*key, score) for key, score in found.items()]
+    ),
+)
 _targets: _Any = st.one_of(
     _names.map(lambda name: {"target_type": "item", "target_key": name}),
     _some_names.map(lambda names: {"target_type": "item", "item_ids": names}),
@@ -222,13 +221,20 @@ def _within(fed: Fed, universe: set[str]) -> Fed:
 
 def cases(*, known_users: bool = False) -> st.SearchStrategy[Case]:
     """Cases; with ``known_users`` somebody asks, who may have a list and a history."""
-    made = st.builds(
+    subjects = st.sampled_from([*USERS, "stranger"]) if known_users else st.none()
+    small = st.builds(
         Case,
         data=_surfaces,
         fed=st.builds(Fed, **_fed, **(_users if known_users else {})),
         config=_configs,
         said=_rules,
         wish=_wishes,
-        subject=st.sampled_from([*USERS, "stranger"]) if known_users else st.none(),
-    )
-    return made.map(lambda case: replace(case, fed=_within(case.fed, set(case.reference().universe))))
+        subject=subjects,
+    ).map(lambda case: replace(case, fed=_within(case.fed, set(case.reference().universe))))
+
+    def crowded(seed: int, subject: str | None) -> Case:
+        crowd = Crowd(random.Random(seed), IDS, TAGS, USERS)
+        fed = crowd.fed(known_users=known_users)
+        return Case(crowd.data(), fed, crowd.config(), crowd.rules(), crowd.wish(), subject)
+
+    return small | st.builds(crowded, st.integers(0, 2**63), subjects)

@@ -45,10 +45,10 @@ def build_service(settings: Settings, fixed_principal: Principal | None = None) 
     clock = SystemClock()
     database = open_database(settings.db)
     metrics = Metrics(Path(settings.run_dir) if settings.run_dir else None)
-    subjects = SubjectKeys(settings.subject_salt.encode() if settings.subject_salt else None)
     replica = Replica(
         SqlServingStore(database), clock, metrics, poll_ms=settings.poll_ms, signal_files=_signal_files(settings)
     )
+    subjects = SubjectKeys(settings.subject_salt.encode() if settings.subject_salt else None)
     return Service(
         store=SqlControlStore(database, clock),
         replica=replica,
@@ -66,6 +66,13 @@ def build_service(settings: Settings, fixed_principal: Principal | None = None) 
     )
 
 
+def _signal_files(settings: Settings) -> MappedSignalFiles | None:
+    """Where workers share signals: a directory that stays, else one that goes with the run, else nowhere."""
+    run = Path(settings.run_dir) if settings.run_dir else None
+    directory = Path(settings.cache_dir) if settings.cache_dir else run and run / "signals"
+    return MappedSignalFiles(directory, run and run / "verified") if directory else None
+
+
 def _log_settings(settings: Settings, database: Database) -> LogSettings:
     beside = database.file.parent if database.file else Path()
     return LogSettings(
@@ -76,13 +83,6 @@ def _log_settings(settings: Settings, database: Database) -> LogSettings:
         retention_days=settings.log_retention_days,
         fsync=settings.log_fsync,
     )
-
-
-def _signal_files(settings: Settings) -> MappedSignalFiles | None:
-    """Where workers share signals: a directory that stays, else one that goes with the run, else nowhere."""
-    run = Path(settings.run_dir) if settings.run_dir else None
-    directory = Path(settings.cache_dir) if settings.cache_dir else run and run / "signals"
-    return MappedSignalFiles(directory, run and run / "verified") if directory else None
 
 
 def create_app() -> Switch:

@@ -211,6 +211,43 @@ class ServingStore(Protocol):
         """All rows of a surface, with the data revision that they belong to."""
 
 
+class SignalKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What compiled signals were made from, and how.
+
+    ``load_id`` tells apart two loads of one data revision, which a database restored to an older state can give.
+    ``layout`` is raised when the arrays change their meaning.
+    """
+
+    tenant_id: str
+    surface: str
+    data_revision: int
+    load_id: str
+    layout: int
+
+
+class SignalFiles(Protocol):
+    """Compiled signals, kept where the replicas of a host share them: named arrays, read-only once they are kept.
+
+    What goes wrong with it is logged, once, and is as if nothing were kept. Methods that are not coroutines may take
+    seconds: not for the event loop.
+    """
+
+    def find(self, key: SignalKey, *, verify: bool) -> Arrays | None:
+        """What is kept under exactly this key; None when there is nothing or it is damaged, and is then removed.
+
+        ``verify=False`` gives only what is known to be whole, without looking.
+        """
+
+    def keep(self, key: SignalKey, arrays: Arrays) -> Arrays | None:
+        """Keep arrays in place of older ones of the surface and give back the kept ones; None when that failed."""
+
+    def remove(self, key: SignalKey) -> None:
+        """Forget what is kept under this key."""
+
+    def building(self, key: SignalKey) -> AbstractAsyncContextManager[None]:
+        """Wait until nobody else on the host builds this surface, and keep others waiting until the end."""
+
+
 class EventLog(Protocol):
     """Where exposures and events go. It is written off the path of a request."""
 
@@ -251,40 +288,3 @@ class LogObserver(Protocol):
 
     def queued(self, records: int) -> None:
         """How many exposures wait."""
-
-
-class SignalKey(msgspec.Struct, frozen=True, kw_only=True):
-    """What compiled signals were made from, and how.
-
-    ``load_id`` tells apart two loads of one data revision, which a database restored to an older state can give.
-    ``layout`` is raised when the arrays change their meaning.
-    """
-
-    tenant_id: str
-    surface: str
-    data_revision: int
-    load_id: str
-    layout: int
-
-
-class SignalFiles(Protocol):
-    """Compiled signals, kept where the replicas of a host share them: named arrays, read-only once they are kept.
-
-    What goes wrong with it is logged, once, and is as if nothing were kept. Methods that are not coroutines may take
-    seconds: not for the event loop.
-    """
-
-    def find(self, key: SignalKey, *, verify: bool) -> Arrays | None:
-        """What is kept under exactly this key; None when there is nothing or it is damaged, and is then removed.
-
-        ``verify=False`` gives only what is known to be whole, without looking.
-        """
-
-    def keep(self, key: SignalKey, arrays: Arrays) -> Arrays | None:
-        """Keep arrays in place of older ones of the surface and give back the kept ones; None when that failed."""
-
-    def remove(self, key: SignalKey) -> None:
-        """Forget what is kept under this key."""
-
-    def building(self, key: SignalKey) -> AbstractAsyncContextManager[None]:
-        """Wait until nobody else on the host builds this surface, and keep others waiting until the end."""
