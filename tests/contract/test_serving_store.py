@@ -18,6 +18,8 @@ from recsys.domain.errors import InvalidRequest, NotFound, TenantNotFound, Unpro
 from recsys.domain.ports import TenantHead
 from recsys.domain.tenant import Tenant, TenantSettings
 from recsys.storage.control_store import SqlControlStore
+from recsys.storage.engine import Database
+from recsys.storage.schema import surfaces
 from recsys.storage.serving_store import SqlServingStore
 from tests.support.clock import FakeClock
 from tests.support.documents import CONFIG, HOME, config, manifest, put, version_of
@@ -225,3 +227,44 @@ async def test_settings_and_invalidations_raise_what_replicas_watch(
     assert second > first
     actions = [entry.action for entry in await read_audit(store, tenant.id, 10, None)]
     assert actions == ["cache.invalidate", "cache.invalidate", "tenant.update", "tenant.create"]
+
+
+async def test_every_load_gets_a_name_that_rows_and_heads_tell(
+    store: SqlControlStore, serving_store: SqlServingStore, actor: Actor, tenant: Tenant
+) -> None:
+    seen = []
+    for mode in ("upsert", "upsert", "replace"):
+        await load(store, actor, tenant, "popularity", POPULARITY, mode=mode)
+        rows, head = await serving_store.surface_rows(tenant.id, "home"), await head_of(serving_store, tenant)
+        assert rows.load_id is not None
+        assert head.load_ids == {"home": rows.load_id}
+        seen.append(rows.load_id)
+    assert len(set(seen)) == 3  # the same rows again are another load: after a restore they may not be the same
+
+
+async def test_a_load_that_fails_leaves_the_name_of_the_one_before(
+    store: SqlControlStore, serving_store: SqlServingStore, actor: Actor, tenant: Tenant
+) -> None:
+    await load(store, actor, tenant, "popularity", POPULARITY)
+    before = await head_of(serving_store, tenant)
+    with pytest.raises(InvalidRequest):
+        await load(store, actor, tenant, "popularity", [*POPULARITY, {"item_id": ""}])
+
+    assert (await head_of(serving_store, tenant)).load_ids == before.load_ids
+
+
+async def test_what_was_loaded_before_loads_had_names_has_none(
+    store: SqlControlStore, serving_store: SqlServingStore, actor: Actor, tenant: Tenant, database: Database
+) -> None:
+    await load(store, actor, tenant, "popularity", POPULARITY)
+    async with database.write("test") as connection:
+        await connection.execute(surfaces.update().values(load_id=None))
+
+    assert (await serving_store.surface_rows(tenant.id, "home")).load_id is None
+    assert (await head_of(serving_store, tenant)).load_ids == {}
+
+
+async def test_a_surface_without_rows_has_no_load(serving_store: SqlServingStore, tenant: Tenant) -> None:
+    rows = await serving_store.surface_rows(tenant.id, "nowhere")
+
+    assert (rows.data_revision, rows.load_id, list(rows.items)) == (0, None, [])

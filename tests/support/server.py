@@ -55,13 +55,18 @@ class Server:
 
 
 @contextlib.contextmanager
-def serve(database_url: str, directory: Path, *options: str, workers: int = 1) -> Iterator[Server]:
-    """Start the service on a free port with development headers on; stopped at the end."""
+def serve(database_url: str, directory: Path, *options: str, workers: int = 1, **settings: object) -> Iterator[Server]:
+    """Start the service on a free port with development headers on; stopped at the end.
+
+    It logs into ``recsys-logs`` in the directory. ``settings`` go by their names, ``log_fsync=True``.
+    """
     port = free_port()
     log = directory / f"serve-{port}.log"
     command = [sys.executable, "-m", "recsys", "serve", "--db", database_url, "--port", str(port)]
     command += ["--workers", str(workers), "--dev-auth", *options]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("RECSYS_")}
+    settings = {"log_dir": directory / "recsys-logs", **settings}
+    environ |= {f"RECSYS_{name.upper()}": str(value) for name, value in settings.items()}
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environ)
         server = Server(process, f"http://127.0.0.1:{port}", log)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -19,10 +19,7 @@ from recsys.ranking.history import History, UserLists, build_history
 from recsys.ranking.ids import make_ids
 from recsys.ranking.pipeline import Ranking, rank
 from recsys.ranking.popularity import rank_popularity
-from recsys.ranking.scores import AnchorItems
-from recsys.ranking.signal import Asked, Signal
 from recsys.ranking.signals import SurfaceSignals, build_signals, to_microseconds
-from recsys.ranking.sources import SOURCE_OF_MODE, make_sources
 from recsys.ranking.state import SurfaceState, compose_surface
 from tests.support.reference import Event, Fed, Lists
 
@@ -69,7 +66,7 @@ def surface(
     settings = settings_of(config, data.surface)
     signals = _with(build_signals(data), Fed(**fed))
     popularity = rank_popularity(signals, settings.popularity.half_life_days)
-    return compose_surface(signals, popularity, settings, rules_of(rules), _by_name_and_mode(signals))
+    return compose_surface(signals, popularity, settings, rules_of(rules))
 
 
 def request(**fields: Any) -> RecommendRequest:
@@ -82,7 +79,7 @@ def ask(state: SurfaceState, now: datetime = NOW, **fields: Any) -> Ranking:
 
 def ask_for(subject: str, state: SurfaceState, now: datetime = NOW, **fields: Any) -> Ranking:
     """Ask for a user whose lists and history may be known."""
-    return rank(state, request(**fields), now, subject=subject)  # type: ignore[call-arg]  # until rank takes it
+    return rank(state, request(**fields), now, subject)
 
 
 def ids(ranking: Ranking) -> list[str]:
@@ -154,20 +151,3 @@ class Found:
 
     def all(self) -> SparseScores:
         return sum_by_index(self._items, self._values)
-
-
-@dataclass(frozen=True)
-class _Anonymous:
-    """A signal asked for nobody in particular."""
-
-    signal: Signal
-
-    def recall(self, anchors: AnchorItems) -> SparseScores:
-        found = Found()
-        self.signal.recall(Asked(anchors), found)
-        return found.all()
-
-
-def _by_name_and_mode(signals: SurfaceSignals) -> dict[str, _Anonymous]:
-    made = {name: _Anonymous(signal) for name, signal in make_sources(signals).items()}
-    return made | {mode: made[name] for mode, name in SOURCE_OF_MODE.items() if name in made}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from itertools import chain
+from itertools import chain, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from recsys.ranking.arrays import Csr, Indices, NeighbourLists, Values, add_up, make_csr
+from recsys.ranking.arrays import Csr, Indices, Mask, NeighbourLists, Values, add_up, make_csr
 from recsys.ranking.ids import Ids, make_ids
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER: Final = np.iinfo(np.int64).min
 """``created_at`` of an item whose time is unknown: before every other."""
 _MICROSECOND = timedelta(microseconds=1)
+_BLOCK: Final = 1_024
 
 
 def to_microseconds(at: datetime) -> int:
@@ -81,8 +83,11 @@ def build_signals(rows: SurfaceRows) -> SurfaceSignals:
     never described can still be popular.
     """
     known = {item.item_id for item in rows.items}
-    known.update(map(_FIRST, rows.popularity), map(_FIRST, rows.covisits), map(_SECOND, rows.covisits))
-    ids = sorted(known)
+    known.update(item_id for item_id, _, _ in rows.popularity)
+    for item_id, neighbour_id, _, _ in rows.covisits:
+        known.add(item_id)
+        known.add(neighbour_id)
+    ids = _ordered(known)
     index = {item_id: at for at, item_id in enumerate(ids)}
     owners = _column(map(index.__getitem__, (item.item_id for item in rows.items)), len(rows.items), np.int32)
     prices, created_at = _facts(rows.items, owners, len(index))
@@ -105,8 +110,26 @@ def build_signals(rows: SurfaceRows) -> SurfaceSignals:
 _FIRST, _SECOND, _THIRD, _FOURTH = map(itemgetter, range(4))
 
 
+def _ordered(texts: set[str]) -> list[str]:
+    """The texts in order. In parts, since sorting millions at once would stop all other threads for a second."""
+    bounds = sorted(islice(texts, 0, None, _BLOCK))
+    parts: list[list[str]] = [[] for _ in range(len(bounds) + 1)]
+    for text in texts:
+        parts[bisect_right(bounds, text)].append(text)
+    ordered: list[str] = []
+    for part in parts:
+        part.sort()
+        ordered += part
+    return ordered
+
+
 def _column(values: Iterable[Any], count: int, dtype: type[np.generic]) -> npt.NDArray[Any]:
-    return np.fromiter(values, dtype, count)
+    """The first ``count`` values as an array. In blocks, between which other threads get their turn."""
+    source, column = iter(values), np.empty(count, dtype)
+    for begin in range(0, count, _BLOCK):
+        block = column[begin : begin + _BLOCK]
+        block[:] = np.fromiter(source, dtype, block.size)
+    return column
 
 
 def _facts(items: Sequence[Item], owners: Indices, count: int) -> tuple[Values, npt.NDArray[np.int64]]:
@@ -120,17 +143,13 @@ def _facts(items: Sequence[Item], owners: Indices, count: int) -> tuple[Values, 
 
 def _tags(items: Sequence[Item], owners: Indices, count: int) -> tuple[tuple[str, ...], Csr, Csr]:
     tagged = [item.all_tags() for item in items]
-    vocabulary = tuple(sorted(set(chain.from_iterable(tagged))))
+    vocabulary = tuple(_ordered({tag for tags in tagged for tag in tags}))
     index = {tag: at for at, tag in enumerate(vocabulary)}
-    owners = np.repeat(owners, _column(map(len, tagged), len(tagged), np.int64))
-    tags = _column(map(index.__getitem__, chain.from_iterable(tagged)), owners.size, np.int32)
-    by_item = np.lexsort((tags, owners))
-    by_tag = np.lexsort((owners, tags))
-    return (
-        vocabulary,
-        make_csr(owners[by_item], tags[by_item], count),
-        make_csr(tags[by_tag], owners[by_tag], len(vocabulary)),
-    )
+    owners = np.repeat(owners.astype(np.int64), _column(map(len, tagged), len(tagged), np.int64))
+    tags = _column(map(index.__getitem__, chain.from_iterable(tagged)), owners.size, np.int64)
+    by_item = make_csr(*_apart(np.sort(owners * len(index) + tags), len(index)), count)
+    by_tag = make_csr(*_apart(np.sort(tags * count + owners), count), len(index))
+    return vocabulary, by_item, by_tag
 
 
 def _popularity(rows: Sequence[tuple[str, date, float]], index: dict[str, int]) -> PopularityRows:
@@ -150,16 +169,25 @@ def _cooc(rows: Sequence[tuple[str, str, date, float]], index: dict[str, int]) -
     days = _column(map(date.toordinal, map(_THIRD, rows)), count, np.int64)
     scores = _column(map(_FOURTH, rows), count, np.float64)
     pairs = items * len(index) + neighbours
-    order = np.lexsort((scores, days, pairs))
+    order = np.argsort(pairs, kind="stable")
+    first = _first(pairs[order])
+    if not first.all():  # sums are made day by day, so the order matters where a pair has several
+        order = np.lexsort((scores, days, pairs))
     pairs = pairs[order]
-    first = np.ones(count, np.bool_)
-    first[1:] = pairs[1:] != pairs[:-1]
     sums = add_up(np.cumsum(first) - 1, scores[order], int(first.sum()))
     counted = sums > 0
     lists = make_csr(*_apart(pairs[first][counted], len(index)), len(index))
     return NeighbourLists(lists.starts, lists.columns, sums[counted])
 
 
+def _first(ordered: npt.NDArray[np.int64]) -> Mask:
+    """Where a value stands for the first time."""
+    first = np.ones(ordered.size, np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return first
+
+
 def _apart(pairs: npt.NDArray[np.int64], count: int) -> tuple[Indices, Indices]:
-    """Item and neighbour of each ``item * count + neighbour``."""
-    return (pairs // max(count, 1)).astype(np.int32), (pairs % max(count, 1)).astype(np.int32)
+    """Left and right of each ``left * count + right``."""
+    left, right = np.divmod(pairs, max(count, 1))
+    return left.astype(np.int32), right.astype(np.int32)

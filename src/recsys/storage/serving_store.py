@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import and_, select
 
@@ -18,10 +19,16 @@ from recsys.storage import rows
 from recsys.storage.schema import DOCUMENTS, api_keys, covisits, items, popularity, surfaces, tenants
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from sqlalchemy import Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from recsys.storage.engine import Database
+
+T = TypeVar("T")
+
+_BLOCK: Final = 1_000
 
 
 class SqlServingStore:
@@ -69,14 +76,15 @@ class SqlServingStore:
             asked = select(surfaces.c.data_revision, surfaces.c.load_id).where(*address)
             revision, load_id = (await connection.execute(asked)).one_or_none() or (0, None)
             mine = (connection, tenant_id, surface)
-            found_items = await _rows(*mine, items, "item_id", "title", "tags", "price", "created_at", "attributes")
-            found_popularity = await _rows(*mine, popularity, "item_id", "day", "score")
-            found_covisits = await _rows(*mine, covisits, "item_id", "neighbor_id", "day", "score")
+            columns = ("item_id", "title", "tags", "price", "created_at", "attributes")
+            found_items = await _rows(*mine, items, columns, _to_item)
+            found_popularity = await _rows(*mine, popularity, ("item_id", "day", "score"), tuple)
+            found_covisits = await _rows(*mine, covisits, ("item_id", "neighbor_id", "day", "score"), tuple)
         return SurfaceRows(
             surface=surface,
             data_revision=revision,
             load_id=_load_id(load_id),
-            items=[_to_item(row) for row in found_items],
+            items=found_items,
             popularity=found_popularity,
             covisits=found_covisits,
         )
@@ -108,10 +116,24 @@ def _load_id(found: str | None) -> str | None:
     return found if found is not None and re.match(UUID_PATTERN, found) else None
 
 
-async def _rows(connection: AsyncConnection, tenant_id: str, surface: str, table: Table, *names: str) -> list[Any]:
-    mine = (table.c.tenant_id == tenant_id, table.c.namespace == surface)
-    found = await connection.execute(select(*(table.c[name] for name in names)).where(*mine))
-    return [tuple(row) for row in found]
+async def _rows(
+    connection: AsyncConnection,
+    tenant_id: str,
+    surface: str,
+    table: Table,
+    names: Sequence[str],
+    convert: Callable[[Any], T],
+) -> list[T]:
+    """The rows of a surface, converted; in blocks, between which the event loop answers requests."""
+    wanted = select(*(table.c[name] for name in names)).where(
+        table.c.tenant_id == tenant_id, table.c.namespace == surface
+    )
+    found: list[T] = []
+    async with connection.stream(wanted, execution_options={"yield_per": _BLOCK}) as result:
+        async for block in result.partitions():
+            found.extend(map(convert, block))
+            await asyncio.sleep(0)
+    return found
 
 
 def _to_item(row: tuple[Any, ...]) -> Item:

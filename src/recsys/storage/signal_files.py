@@ -129,7 +129,7 @@ class MappedSignalFiles:
         """Remove the surface's files of no later data revision; whoever has mapped one keeps its pages."""
         for path in newest.parent.glob(f"*{_SUFFIX}"):
             revision = path.name.partition("-")[0]
-            if path != newest and int(revision) <= data_revision:
+            if path != newest and revision.isdecimal() and int(revision) <= data_revision:
                 if mark := self._mark(path):
                     mark.unlink(missing_ok=True)
                 path.unlink(missing_ok=True)

@@ -26,7 +26,7 @@ LISTS = neighbour_lists(
 def found(signal: Signal, anchors: dict[str, float], subject: str | None = None) -> dict[str, float]:
     """What a signal finds for anchors (oldest first) of these weights."""
     indices = as_indices(INDEX[name] for name in anchors)
-    asked = Asked(AnchorItems(tuple(anchors), indices, np.array(list(anchors.values()), np.float64)), subject)
+    asked = Asked(AnchorItems(len(anchors), indices, np.array(list(anchors.values()), np.float64), named=True), subject)
     recall = Found()
     signal.recall(asked, recall)
     scores = recall.all()

@@ -66,10 +66,7 @@ class FakeServingStore:
 
     async def overview(self) -> Overview:
         self._reach()
-        heads = [
-            TenantHead(tenant=t, surfaces={s: d.data_revision for (owner, s), d in self.rows.items() if owner == t.id})
-            for t in self.tenants.values()
-        ]
+        heads = [self._head(tenant) for tenant in self.tenants.values()]
         return Overview(heads=heads, keys=self.keys_stored)
 
     async def documents(self, tenant_id: str) -> TenantDocuments:
@@ -93,6 +90,14 @@ class FakeServingStore:
         found = self.rows[tenant_id, surface]
         await self._wait("surface_rows")
         return found
+
+    def _head(self, tenant: Tenant) -> TenantHead:
+        mine = {surface: data for (owner, surface), data in self.rows.items() if owner == tenant.id}
+        return TenantHead(
+            tenant=tenant,
+            surfaces={surface: data.data_revision for surface, data in mine.items()},
+            load_ids={surface: data.load_id for surface, data in mine.items() if data.load_id},
+        )
 
     def _reach(self) -> None:
         if self.gone:

@@ -95,6 +95,13 @@ async def test_a_new_surface_appears_and_a_dropped_one_goes(store: FakeServingSt
         assert set(served(replica, "id-one").surfaces) == {"home"}
 
 
+async def test_another_load_of_the_same_data_revision_is_served(store: FakeServingStore, seen: Recorder) -> None:
+    async with running(store, seen) as replica:
+        store.rows["id-one", "home"] = rows([item("z")], load_id="of a database restored and loaded between two polls")
+        await replica.catch_up()
+        assert answer(replica) == ["z"]
+
+
 async def test_concurrent_catch_ups_share_a_poll(store: FakeServingStore, seen: Recorder) -> None:
     async with running(store, seen) as replica:
         store.put("id-one", "rules", BLOCK_A)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from recsys.ranking.arrays import as_indices
 
 if TYPE_CHECKING:
     from recsys.ranking.history import UserLists
     from recsys.ranking.signal import Asked, Recall
+
+_AS_IT_IS: Final = np.ones(1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,4 +25,4 @@ class CollaborativeSignal:
     def recall(self, asked: Asked, found: Recall) -> None:
         row = -1 if asked.subject is None else self.users.subjects.index(asked.subject)
         if row >= 0:
-            found.scores(*self.users.lists.row(row))
+            found.rows(self.users.lists, as_indices([row]), _AS_IT_IS)
