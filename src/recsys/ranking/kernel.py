@@ -13,7 +13,7 @@ import numpy as np
 
 from recsys.ranking.arrays import Indices, Values
 from recsys.ranking.compiler import Addresses, compiled_raw, float64s, inlined_raw, int32s, int64s, pointer, uint8s
-from recsys.ranking.table import Bounds, Surface, Table, Wish
+from recsys.ranking.table import Bounds, Offer, Surface, Table, Wish
 
 COOC, EMB, COLLAB, CONTENT, SESSION = range(5)  # rows of Table.raw
 POPULARITY: Final = -1  # as Wish.baseline
@@ -33,13 +33,16 @@ BLENDED, PERSONALISED, FINAL = range(3)  # rows of Table.scores
     CHOSEN, OPEN, NODES, FANOUT, BASELINE, SEMANTIC, VERDICTS,
 ) = range(16)  # fmt: skip
 
-_FIRST_SLOTS: Final = 8_192
 _NO_CAP: Final = np.int32(2**31 - 1)
 _NEVER: Final = np.int64(-(2**63))
 _REQUIRED, _FORBIDDEN = 1, 2
 _SPREAD: Final = np.uint64(11_400_714_819_323_198_485)  # 2⁶⁴ / golden ratio: Fibonacci hashing
 _HALF: Final = np.uint64(32)
 _WIDEN: Final = 4
+_NEAREST: Final = 2.0**-20
+_KEPT_BITS: Final = 52 - 5
+_FIRST_BUCKET: Final = (1023 - 20) << 5  # that of 2⁻²⁰
+_ROUNDED: Final = 1e-12
 
 
 # --- arrays by address ------------------------------------------------------------------------------------------------
@@ -105,24 +108,67 @@ def _bounds(at: Addresses) -> Bounds:
     )
 
 
+@inlined_raw
+def _offer(at: Addresses) -> Offer:
+    return Offer(
+        int32s(pointer(at[0]), at[1]),
+        int32s(pointer(at[2]), at[3]),
+        uint8s(pointer(at[4]), at[5]),
+        uint8s(pointer(at[6]), at[7]),
+        int64s(pointer(at[8]), at[9]),
+    )
+
+
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
 @compiled_raw
-def begin(at: Addresses, anchors: Indices, excluded: Indices, semantic: bool) -> None:
-    """Empty the table and mark what must not be answered: ``excluded`` wins over ``anchors``.
+def begin(at: Addresses, offer_at: Addresses, anchors: Indices, excluded: Indices, semantic: bool) -> None:
+    """Empty the table but for what is offered to everybody, and mark what must not be answered.
 
-    ``semantic``: there are other signals than co-visitation, so that there is a γ term.
+    ``excluded`` wins over ``anchors``. ``semantic``: there are other signals than co-visitation, so there is a γ term.
     """
-    table = _table(at)
-    table.tally[:] = 0
+    table, offer = _table(at), _offer(offer_at)
+    for slot in range(offer.slots.size):  # no more of them are in use before the table grows
+        table.slots[slot] = offer.slots[slot]
+    for entry in range(offer.items.size):
+        table.items[entry] = offer.items[entry]
+        table.origin[entry] = offer.origin[entry]
+        table.verdict[entry] = offer.verdict[entry]
+        table.found[entry] = 0
+        table.raw[COOC, entry] = 0.0
+    if semantic:
+        table.raw[EMB:, : offer.items.size] = 0.0
+    for number in range(offer.tally.size):
+        table.tally[number] = offer.tally[number]
     table.tally[SEMANTIC] = semantic
-    table.tally[SLOTS] = _FIRST_SLOTS
-    table.slots[:_FIRST_SLOTS] = -1  # no more of them are in use before the table grows
     for item in anchors:
-        table.verdict[_place(table, item)] = MARKED_ANCHOR
+        _mark(table, item, MARKED_ANCHOR, ANCHOR)
     for item in excluded:
-        table.verdict[_place(table, item)] = MARKED_EXCLUDED
+        _mark(table, item, MARKED_EXCLUDED, EXCLUDED)
+
+
+@inlined_raw
+def _mark(table: Table, item: int, unseen: int, seen: int) -> None:
+    """Keep an item out: count it at once where it was looked at, else when it is."""
+    entry = _place(table, item)
+    verdict = table.verdict[entry]
+    if verdict < ELIGIBLE:
+        table.verdict[entry] = unseen
+        return
+    table.tally[VERDICTS + verdict] -= 1
+    table.tally[VERDICTS + seen] += 1
+    table.tally[POPULAR_COUNT] -= table.origin[entry] & POPULAR != 0
+    table.tally[BOOSTED_COUNT] -= table.origin[entry] & BOOSTED != 0
+    table.origin[entry] = 0
+    table.verdict[entry] = seen
+
+
+@compiled_raw
+def make_offer(at: Addresses, surface_at: Addresses, bounds_at: Addresses, order: Indices, fanout: int) -> None:
+    """Fill an empty table with what is offered to everybody: the most popular, and what rules boost."""
+    table, surface, bounds = _table(at), _surface(surface_at), _bounds(bounds_at)
+    _draw_popular(table, surface, bounds, order, fanout)
 
 
 @inlined_raw
@@ -287,6 +333,13 @@ def _draw_included(table: Table, surface: Surface, bounds: Bounds, included: Ind
 
 
 @inlined_raw
+def _draw_popular(table: Table, surface: Surface, bounds: Bounds, order: Indices, fanout: int) -> None:
+    """The ``fanout`` most popular items, and as many of those that rules boost."""
+    _draw_ordered(table, surface, bounds, order, WALKED, POPULAR_COUNT, POPULAR, fanout)
+    _draw_ordered(table, surface, bounds, surface.boost_order, BOOSTS_WALKED, BOOSTED_COUNT, BOOSTED, fanout)
+
+
+@inlined_raw
 def _draw_ordered(
     table: Table, surface: Surface, bounds: Bounds, order: Indices, walked: int, counted: int, origin: int, most: int
 ) -> None:
@@ -401,8 +454,8 @@ def _score(table: Table, surface: Surface, wish: Wish, personal: bool) -> float:
         if not origin:
             continue
         item = table.items[entry]
-        raw = surface.popularity[item] if baseline == POPULARITY else table.raw[baseline, entry]
-        score = wish.alpha * _norm(raw) + wish.beta * _norm(table.raw[COOC, entry])
+        own = surface.popularity[item] if baseline == POPULARITY else _norm(table.raw[baseline, entry])
+        score = wish.alpha * own + wish.beta * _norm(table.raw[COOC, entry])
         if table.tally[SEMANTIC]:
             score += wish.gamma * _semantic(table, entry)
         scores[BLENDED, entry] = score
@@ -462,20 +515,31 @@ def _relevance(wish: Wish, score: float, s_max: float) -> float:
 
 @inlined_raw
 def _sort_into_buckets(table: Table, s_max: float) -> None:
-    """A bucket for each open entry, so that a higher score is never in a lower one; how many each holds."""
-    scale = (table.buckets.size - 1) / s_max if s_max > 0.0 else 0.0
+    """A bucket for each open entry, so that a higher score is never in a later one; how many each holds.
+
+    Buckets widen with the distance from the best score, 32 to each doubling, since scores crowd below it.
+    """
+    scale = 1.0 / s_max if s_max > 0.0 else 0.0
     table.buckets[:] = 0
     for at in range(table.tally[OPEN]):
-        bucket = int(table.scores[FINAL, table.open[at]] * scale)
+        distance = (s_max - table.scores[FINAL, table.open[at]]) * scale + _NEAREST
+        bucket = (np.float64(distance).view(np.int64) >> _KEPT_BITS) - _FIRST_BUCKET
         table.bucket_of[at] = bucket
         table.buckets[bucket] += 1
 
 
 @inlined_raw
-def _enter(table: Table, wish: Wish, low: int, high: int, size: int, s_max: float) -> int:
-    """Put the open entries of the buckets from ``low`` to below ``high`` on the heap; its new size."""
+def _best_of(bucket: int, s_max: float) -> float:
+    """No score of this bucket and of later ones is higher."""
+    distance = np.int64((bucket + _FIRST_BUCKET) << _KEPT_BITS).view(np.float64) - _NEAREST
+    return s_max * (1.0 - distance + _ROUNDED)
+
+
+@inlined_raw
+def _enter(table: Table, wish: Wish, begin: int, end: int, size: int, s_max: float) -> int:
+    """Put the open entries of the buckets from ``begin`` to below ``end`` on the heap; its new size."""
     for number in range(table.tally[OPEN]):
-        if not low <= table.bucket_of[number] < high:
+        if not begin <= table.bucket_of[number] < end:
             continue
         entry = table.open[number]
         table.compared[entry] = 0
@@ -556,7 +620,7 @@ def _choose(table: Table, surface: Surface, wish: Wish, capped: bool, s_max: flo
     """Fill ``chosen`` to k: the best first, and lazily.
 
     An entry's gain is an upper bound until it is compared with all that are chosen, so whoever is at the top of the
-    heap and up to date is the best of all. Buckets enter the heap only when those below could hold a better one.
+    heap and up to date is the best of all. Buckets enter the heap only when a later one could hold a better one.
     """
     _sort_into_buckets(table, s_max)
     diverse = wish.mmr_lambda > 0.0
@@ -565,16 +629,15 @@ def _choose(table: Table, surface: Surface, wish: Wish, capped: bool, s_max: flo
     if noting:
         for number in range(pins):
             _take(table, surface, table.chosen[number], number)
-    chosen, size, low, bound, most = pins, 0, table.buckets.size, np.inf, 4 * wish.k
+    chosen, size, bucket, bound, most = pins, 0, 0, np.inf, 4 * wish.k
     while chosen < wish.k:
-        while low > 0 and (size == 0 or table.gains[table.heap[0]] < bound):
-            high, coming = low, 0
-            while low > 0 and coming < most:
-                low -= 1
-                coming += table.buckets[low]
-            size = _enter(table, wish, low, high, size, s_max)
-            # One bucket higher than the rest can be, since the bucket of a score is rounded.
-            bound, most = _relevance(wish, (low + 1) * s_max / (table.buckets.size - 1), s_max), 4 * most
+        while bucket < table.buckets.size and (size == 0 or table.gains[table.heap[0]] < bound):
+            begin, coming = bucket, 0
+            while bucket < table.buckets.size and coming < most:
+                coming += table.buckets[bucket]
+                bucket += 1
+            size = _enter(table, wish, begin, bucket, size, s_max)
+            bound, most = _relevance(wish, _best_of(bucket, s_max), s_max), 2 * most
         if size == 0:
             break
         entry = table.heap[0]
@@ -653,9 +716,7 @@ def find_answer(
     fanout = wish.fanout
     while True:
         if not only_included:
-            _draw_ordered(table, surface, bounds, order, WALKED, POPULAR_COUNT, POPULAR, fanout)
-            lifted = surface.boost_order
-            _draw_ordered(table, surface, bounds, lifted, BOOSTS_WALKED, BOOSTED_COUNT, BOOSTED, fanout)
+            _draw_popular(table, surface, bounds, order, fanout)
         table.tally[BASELINE] = _baseline(table, wish.baseline)
         s_max = _score(table, surface, wish, personal)
         _choose(table, surface, wish, capped, s_max)

@@ -10,7 +10,7 @@ from recsys.ranking import kernel
 from recsys.ranking.arrays import NO_INDICES, Indices, NeighbourLists, Values, as_indices
 from recsys.ranking.signal import Asked
 from recsys.ranking.sources import SOURCE_OF_MODE
-from recsys.ranking.table import SIGNALS
+from recsys.ranking.table import EMPTY_OFFER, NO_BOUNDS, SIGNALS
 
 if TYPE_CHECKING:
     from recsys.ranking.plan import Plan
@@ -96,7 +96,11 @@ def find_outcome(plan: Plan, workspace: Workspace) -> Outcome:
     """Rank."""
     state, anchors, table = plan.state, plan.anchors, workspace.addresses
     settings, weights = state.settings, plan.weights
-    kernel.begin(table, anchors.indices if anchors.named else NO_INDICES, plan.excluded, len(state.sources) > 1)
+    plain = plan.bounds is NO_BOUNDS and plan.included is None
+    offer = plan.active.offer if plain else EMPTY_OFFER
+    kernel.begin(
+        table, offer.addresses, anchors.indices if anchors.named else NO_INDICES, plan.excluded, len(state.sources) > 1
+    )
     asked = Asked(anchors, plan.subject)
     for name, source in state.sources.items():
         source.recall(asked, Recalled(workspace, name))

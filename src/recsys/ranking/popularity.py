@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.ranking.arrays import Indices, Values
+from recsys.ranking.scores import norm
 
 if TYPE_CHECKING:
     from recsys.ranking.signals import SurfaceSignals
@@ -15,12 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PopularityRanking:
-    """``scores`` float64[N]; ``order`` item indices, most popular first, then by id; ``rank`` its inverse.
+    """``scores`` float64[N], ``norms`` these normalised; ``order`` item indices, most popular first; ``rank`` its inverse.
 
     Items without popularity stand at the end of ``order``, so whoever walks it sees every item.
     """
 
     scores: Values
+    norms: Values
     order: Indices
     rank: Indices
 
@@ -32,4 +34,4 @@ def rank_popularity(signals: SurfaceSignals, half_life_days: float | None) -> Po
     order = np.argsort(-scores, kind="stable").astype(np.int32)
     rank = np.empty(order.size, np.int32)
     rank[order] = np.arange(order.size, dtype=np.int32)
-    return PopularityRanking(scores, order, rank)
+    return PopularityRanking(scores, norm(scores), order, rank)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from recsys.ranking import kernel
 from recsys.ranking.arrays import (
     NO_INDICES,
     Indices,
@@ -20,14 +21,14 @@ from recsys.ranking.arrays import (
     contains,
     sum_by_index,
 )
-from recsys.ranking.scores import boosted, norm
-from recsys.ranking.table import NO_CAP, Surface, pack_surface
+from recsys.ranking.scores import boosted
+from recsys.ranking.table import EMPTY_OFFER, NO_BOUNDS, NO_CAP, WORKSPACES, Offer, Surface, pack_offer, pack_surface
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from recsys.domain.config import DiversityConfig
+    from recsys.domain.config import DiversityConfig, SurfaceSettings
     from recsys.domain.rules import Action, Rule
     from recsys.ranking.compiler import Packed
     from recsys.ranking.popularity import PopularityRanking
@@ -53,13 +54,15 @@ class CompiledRule:
 class ActiveRules:
     """The rules in force for one segment and stretch of time, laid over each other.
 
-    ``surface``: what they come to, for compiled ranking. The rules themselves in order of priority, then document.
+    ``surface``: what they come to, for compiled ranking; ``offer``: what is offered to everybody. The rules themselves
+    in order of priority, then document.
     """
 
     blocks: tuple[CompiledRule, ...]
     pins: tuple[CompiledRule, ...]
     lifts: tuple[CompiledRule, ...]
     surface: Packed
+    offer: Packed
 
     def matching(self, item: int) -> list[str]:
         """The names of the rules that hit an item: blocks, then pins, then boosts."""
@@ -77,6 +80,7 @@ class Ground(NamedTuple):
     signals: SurfaceSignals
     popularity: PopularityRanking
     tag_caps: Indices
+    fanout: int
 
 
 class CompiledRules:
@@ -104,9 +108,10 @@ class CompiledRules:
 
 
 def compile_rules(
-    rules: Sequence[Rule], signals: SurfaceSignals, popularity: PopularityRanking, diversity: DiversityConfig
+    rules: Sequence[Rule], signals: SurfaceSignals, popularity: PopularityRanking, settings: SurfaceSettings
 ) -> CompiledRules:
     """Resolve the targets of the rules that concern this surface. Unknown items and tags are skipped."""
+    ground = Ground(signals, popularity, _tag_caps(signals, settings.diversity), settings.limits.fanout)
     compiled = []
     for position, rule in enumerate(rules):
         if not rule.enabled or rule.surface not in (None, signals.surface):
@@ -120,7 +125,7 @@ def compile_rules(
         if items.size:
             compiled.append(CompiledRule(rule.id or f"#{position}", rule, items, in_order))
     compiled.sort(key=lambda each: -each.rule.priority)  # stable: document order within a priority
-    return CompiledRules(compiled, Ground(signals, popularity, _tag_caps(signals, diversity)))
+    return CompiledRules(compiled, ground)
 
 
 def count_blocked(rules: Sequence[Rule], signals: SurfaceSignals, now: datetime) -> int:
@@ -155,7 +160,7 @@ def _lay_over(rules: Sequence[CompiledRule], ground: Ground) -> ActiveRules:
         created_at=signals.created_at,
         tag_starts=signals.item_tags.starts,
         tags=signals.item_tags.columns,
-        popularity=popularity.scores,
+        popularity=popularity.norms,
         effect=effect,
         boosts=boosts,
         boost_order=boost_order,
@@ -164,7 +169,21 @@ def _lay_over(rules: Sequence[CompiledRule], ground: Ground) -> ActiveRules:
         pin_most=np.array([each.rule.max_pins or each.in_order.size for each in pins], np.int64),
         tag_caps=ground.tag_caps,
     )
-    return ActiveRules(by_action["block"], pins, by_action["boost"], pack_surface(surface))
+    packed = pack_surface(surface)
+    return ActiveRules(by_action["block"], pins, by_action["boost"], packed, _offer(packed, ground))
+
+
+def _offer(surface: Packed, ground: Ground) -> Packed:
+    order = ground.popularity.order
+    workspace, give_back = WORKSPACES.take(order.size, len(ground.signals.tags))
+    try:
+        kernel.begin(workspace.addresses, EMPTY_OFFER.addresses, NO_INDICES, NO_INDICES, False)
+        kernel.make_offer(workspace.addresses, surface.addresses, NO_BOUNDS.addresses, order, ground.fanout)
+        table, count, slots = workspace.table, workspace.table.tally[kernel.COUNT], workspace.table.tally[kernel.SLOTS]
+        in_use = (table.slots[:slots], table.items[:count], table.origin[:count], table.verdict[:count], table.tally)
+        return pack_offer(Offer(*(part.copy() for part in in_use)))
+    finally:
+        give_back(workspace)
 
 
 def _effects(
@@ -185,7 +204,7 @@ def _effects(
         effect[each.items] = -1
     gains = sums.values > 0
     gaining = sums.indices[gains]
-    promise = boosted(norm(popularity.scores[gaining]), sums.values[gains])
+    promise = boosted(popularity.norms[gaining], sums.values[gains])
     return effect, np.concatenate(([0.0], values)), gaining[np.argsort(-promise, kind="stable")]
 
 

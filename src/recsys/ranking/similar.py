@@ -13,7 +13,7 @@ from recsys.ranking.constraints import find_bounds
 from recsys.ranking.outcome import removed
 from recsys.ranking.pipeline import Ranking
 from recsys.ranking.scores import norm
-from recsys.ranking.table import WORKSPACES
+from recsys.ranking.table import EMPTY_OFFER, WORKSPACES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +55,7 @@ class Eligible:
         self._workspace = workspace
         self._surface = state.rules.active(request.segment, now).surface
         self._bounds = find_bounds(state.signals, request.constraints)
-        kernel.begin(workspace.addresses, as_indices([item]), NO_INDICES, False)
+        kernel.begin(workspace.addresses, EMPTY_OFFER.addresses, as_indices([item]), NO_INDICES, False)
 
     def keep(self, items: Indices) -> Indices:
         """Those of ``items`` that may be answered, in the order given."""

@@ -37,6 +37,6 @@ def compose_surface(
         signals=signals,
         popularity=popularity,
         settings=settings,
-        rules=compile_rules(rules if settings.enable_rules else (), signals, popularity, settings.diversity),
+        rules=compile_rules(rules if settings.enable_rules else (), signals, popularity, settings),
         sources=make_sources(signals),
     )

@@ -23,8 +23,8 @@ SIGNALS: Final = ("cooc", "emb", "collab", "content", "session")
 
 MOST_CHOSEN: Final = 256
 _MOST_NODES: Final = MOST_CHOSEN * 256
-_FIRST_SLOTS: Final = 8_192
-_BUCKETS: Final = 512
+FIRST_SLOTS: Final = 8_192
+_BUCKETS: Final = 21 * 32  # as many as the kernel sorts scores into
 _TALLIES: Final = 32
 NO_CAP: Final = 2**31 - 1
 
@@ -67,6 +67,7 @@ class Table(NamedTuple):
 class Surface(NamedTuple):
     """What signals and documents fix for one segment and stretch of time; nothing of the request.
 
+    ``popularity`` is normalised.
     ``effect`` int32[N]: −1 blocked, else the place of the item's boost in ``boosts``, whose first is 0;
     ``boost_order``: items that gain, best first. ``pins``: one rule after the other, rule r from ``pin_starts[r]`` on,
     at most ``pin_most[r]`` of which count. ``tag_caps`` int32[V], or empty when the config caps nothing.
@@ -84,6 +85,16 @@ class Surface(NamedTuple):
     pin_starts: Longs
     pin_most: Longs
     tag_caps: Indices
+
+
+class Offer(NamedTuple):
+    """A table that is filled with what is offered to everybody, to begin others with: its parts that are in use."""
+
+    slots: Indices
+    items: Indices
+    origin: Bytes
+    verdict: Bytes
+    tally: Longs
 
 
 class Bounds(NamedTuple):
@@ -165,9 +176,26 @@ NO_BOUNDS: Final = pack_bounds(
 )
 
 
+def pack_offer(offer: Offer) -> Packed:
+    """An offer as compiled code takes it."""
+    return pack(offer, "iiBBl")
+
+
+EMPTY_OFFER: Final = pack_offer(
+    Offer(
+        slots=np.full(FIRST_SLOTS, -1, np.int32),
+        items=np.empty(0, np.int32),
+        origin=np.empty(0, np.uint8),
+        verdict=np.empty(0, np.uint8),
+        tally=np.array([0, FIRST_SLOTS, *[0] * (_TALLIES - 2)]),
+    )
+)
+"""Nothing: a table begins empty."""
+
+
 def _make_table(items: int, tags: int) -> Table:
     """Pages of it that are never touched cost nothing."""
-    slots = _FIRST_SLOTS
+    slots = FIRST_SLOTS
     while slots < 2 * items:
         slots *= 2
     return Table(
