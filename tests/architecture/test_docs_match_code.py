@@ -3,8 +3,13 @@
 import re
 from pathlib import Path
 
+import msgspec
+import pytest
+
 from recsys.bootstrap.settings import Settings
 from recsys.bootstrap.wiring import build_service
+from recsys.domain.event import Event, EventLine
+from recsys.domain.exposure import EvalExposure, ServiceExposure
 from recsys.service.app import HANDLERS
 from recsys.service.call import dependencies
 from recsys.service.hot import ROUTES
@@ -38,3 +43,20 @@ def test_every_path_stands_in_the_api_page(tmp_path: Path) -> None:
         if not any(spelling in page for spelling in (shown, f"…/{{document}}{tail}" if tail else shown)):
             missing.append(path)
     assert not missing
+
+
+@pytest.mark.parametrize(
+    ("heading", "format_"),
+    [
+        ("Send what people did", Event),
+        ("An event: `event_v1`", EventLine),
+        ("An exposure: `service_v1`", ServiceExposure),
+        ("An exposure: `eval_v1`", EvalExposure),
+    ],
+)
+def test_every_field_of_a_record_and_of_a_line_stands_in_its_table(heading: str, format_: type[msgspec.Struct]) -> None:
+    table = read("events.md").partition(f"# {heading}\n")[2].partition("\n| field")[2].partition("\n\n")[0]
+    first_column = "".join(row.split("|")[1] for row in table.splitlines()[2:])
+    named = set(re.findall(r"`(\w+)`", first_column)) - {"schema"}
+
+    assert named == set(format_.__struct_fields__)

@@ -121,7 +121,7 @@ def test_two_workers_map_the_same_file_and_a_restart_maps_it_again(
     sqlite_template: SqliteTemplate, tmp_path: Path
 ) -> None:
     url, cache = sqlite_template.fresh(), tmp_path / "cache"
-    with serve(url, tmp_path, workers=2, environ={"RECSYS_CACHE_DIR": str(cache)}) as server, server.client() as client:
+    with serve(url, tmp_path, workers=2, cache_dir=cache) as server, server.client() as client:
         set_up(client)
         wait_for(lambda: [len(maps_of(worker)) for worker in workers_of(server)] == [1, 1])
         assert len(set().union(*map(maps_of, workers_of(server)))) == 1
@@ -129,7 +129,7 @@ def test_two_workers_map_the_same_file_and_a_restart_maps_it_again(
     (path,) = cache.rglob("*.signals")
     written = path.stat()
 
-    with serve(url, tmp_path, workers=2, environ={"RECSYS_CACHE_DIR": str(cache)}) as server, server.client() as client:
+    with serve(url, tmp_path, workers=2, cache_dir=cache) as server, server.client() as client:
         assert answer(client) == before
         assert {file for worker in workers_of(server) for file in maps_of(worker)} == {str(path)}
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
@@ -137,14 +137,14 @@ def test_two_workers_map_the_same_file_and_a_restart_maps_it_again(
 
 def test_signals_that_rotted_between_runs_are_built_again(sqlite_template: SqliteTemplate, tmp_path: Path) -> None:
     url, cache = sqlite_template.fresh(), tmp_path / "cache"
-    with serve(url, tmp_path, environ={"RECSYS_CACHE_DIR": str(cache)}) as server, server.client() as client:
+    with serve(url, tmp_path, cache_dir=cache) as server, server.client() as client:
         set_up(client)
         before = answer(client)
     (path,) = cache.rglob("*.signals")
     whole = path.read_bytes()
     path.write_bytes(whole[:-3] + b"\x7f" + whole[-2:])
 
-    with serve(url, tmp_path, environ={"RECSYS_CACHE_DIR": str(cache)}) as server, server.client() as client:
+    with serve(url, tmp_path, cache_dir=cache) as server, server.client() as client:
         assert answer(client) == before
         assert "is removed and built again" in server.log.read_text()
     assert path.read_bytes() == whole

@@ -25,6 +25,7 @@ ENDPOINTS: dict[str, tuple[str, str, dict[str, Any], frozenset[str]]] = {
     "recommend": ("POST", "/v1/recommend", {"json": recommend_body()}, OF_TENANT),
     "validate": ("POST", "/v1/recommend/validate", {"json": recommend_body()}, OF_TENANT),
     "similar": ("POST", "/v1/similar", {"json": {"surface": "home", "item_id": "i1"}}, OF_TENANT),
+    "events": ("POST", "/v1/events", {"json": {"events": [{}]}}, OF_TENANT),
     "explain summary": ("POST", "/v1/recommend", {"json": recommend_body(options={"explain": "summary"})}, OF_TENANT),
     "explain full": ("POST", "/v1/recommend", {"json": recommend_body(options={"explain": "full"})}, RESPONDERS),
     "trace": ("POST", "/v1/recommend", {"json": recommend_body(options={"include_trace": True})}, RESPONDERS),

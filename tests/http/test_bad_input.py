@@ -12,7 +12,7 @@ from tests.http.conftest import assert_problem, recommend_body
 
 INVALID, UNPROCESSABLE = "RECSYS_INVALID_REQUEST", "RECSYS_UNPROCESSABLE_ENTITY"
 CONFIG, RULES = "/v1/admin/tenants/demo/config", "/v1/admin/tenants/demo/rules"
-HOT = ("/v1/recommend", "/v1/recommend/validate", "/v1/similar")
+HOT = ("/v1/recommend", "/v1/recommend/validate", "/v1/similar", "/v1/events")
 
 BODIES: dict[str, tuple[bytes, int, str, str]] = {
     "not JSON": (b"surface=home", 400, INVALID, ""),

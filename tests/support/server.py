@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,17 +55,20 @@ class Server:
 
 
 @contextlib.contextmanager
-def serve(
-    database_url: str, directory: Path, *options: str, workers: int = 1, environ: Mapping[str, str] | None = None
-) -> Iterator[Server]:
-    """Start the service on a free port with development headers on; stopped at the end."""
+def serve(database_url: str, directory: Path, *options: str, workers: int = 1, **settings: object) -> Iterator[Server]:
+    """Start the service on a free port with development headers on; stopped at the end.
+
+    It logs into ``recsys-logs`` in the directory. ``settings`` go by their names, ``log_fsync=True``.
+    """
     port = free_port()
     log = directory / f"serve-{port}.log"
     command = [sys.executable, "-m", "recsys", "serve", "--db", database_url, "--port", str(port)]
     command += ["--workers", str(workers), "--dev-auth", *options]
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RECSYS_")}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("RECSYS_")}
+    settings = {"log_dir": directory / "recsys-logs", **settings}
+    environ |= {f"RECSYS_{name.upper()}": str(value) for name, value in settings.items()}
     with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env={**inherited, **(environ or {})})
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environ)
         server = Server(process, f"http://127.0.0.1:{port}", log)
         try:
             server.wait_until_ready()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hi
 import msgspec
 from msgspec import Meta
 
+from recsys.domain.exposure import ExposureFormat
 from recsys.domain.validation import did_you_mean
 
 if TYPE_CHECKING:
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
 PREFIX = "RECSYS_"
 _BAR = "\\|"
 _LIMIT = re.compile(r"(?P<which>[<>]=) (?P<number>\d+)")
-SECRET = ("db",)
+SECRET = ("db", "subject_salt")
 
 Milliseconds = Annotated[int, Meta(ge=10, le=60_000)]
 Bytes = Annotated[int, Meta(ge=1_024)]
+Secret = Annotated[str, Meta(min_length=16)]
 
 
 class SettingsError(ValueError):
@@ -57,6 +59,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: Annotated[
         str, _doc("Comma-separated addresses of proxies whose `X-Forwarded-For` is believed.")
     ] = "127.0.0.1"
+    exposure_format: Annotated[
+        ExposureFormat,
+        _doc("What is logged of every answer, see [events](events.md)."),
+    ] = "service_v1"
+    log_dir: Annotated[
+        str | None,
+        _doc(
+            "Directory of exposures and events, on a local disk; default: `recsys-logs` beside the SQLite file, with "
+            "PostgreSQL in the working directory."
+        ),
+    ] = None
+    log_queue: Annotated[
+        int,
+        Meta(ge=1_000, le=1_000_000),
+        _doc("Exposures, and as many events, that may wait in a worker; more exposures are dropped, events refused."),
+    ] = 20_000
+    log_file_bytes: Annotated[Bytes, _doc("Size after which a file of the log is followed by another.")] = 67_108_864
+    log_retention_days: Annotated[
+        int, Meta(ge=0, le=36_500), _doc("Whole days that exposures and events are kept; 0 keeps them for ever.")
+    ] = 90
+    log_fsync: Annotated[bool, _doc("Accept events only when they would survive a power failure.")] = False
+    subject_salt: Annotated[
+        Secret | None,
+        _doc("Secret under which users are hashed, the same on all hosts; default: one made in the log directory."),
+    ] = None
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _doc("Least severe level that is logged.")] = (
         "info"
     )
@@ -165,7 +192,8 @@ def _convert(name: str, value: object, type_: Any) -> Any:
 def _rule(error: str, type_: Any) -> str:
     """What a value must be, in words, from what msgspec says of it."""
     if limit := _LIMIT.search(error):
-        return f"must be at {'most' if limit['which'] == '<=' else 'least'} {limit['number']}"
+        bound = f"at {'most' if limit['which'] == '<=' else 'least'} {limit['number']}"
+        return f"must have {bound} characters" if "length" in error else f"must be {bound}"
     return f"does not hold; it takes: {_type_name(type_).replace('`', '').replace(_BAR, 'or')}"
 
 

@@ -7,19 +7,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsys.bootstrap.settings import Settings, from_process
+from recsys.domain.subject import SubjectKeys
 from recsys.service.app import build_app
 from recsys.service.authentication import Authenticator
 from recsys.service.metrics import Metrics
 from recsys.service.state import Limits, Service
 from recsys.serving.replica import Replica
 from recsys.storage.control_store import SqlControlStore
-from recsys.storage.engine import open_database
+from recsys.storage.engine import Database, open_database
+from recsys.storage.event_log import FileEventLog
+from recsys.storage.log_writer import LogSettings
 from recsys.storage.serving_store import SqlServingStore
 from recsys.storage.signal_files import MappedSignalFiles
 
 if TYPE_CHECKING:
     from recsys.domain.access import Principal
     from recsys.service.switch import Switch
+
+
+LOG_DIRECTORY = "recsys-logs"
 
 
 class SystemClock:
@@ -42,6 +48,7 @@ def build_service(settings: Settings, fixed_principal: Principal | None = None) 
     replica = Replica(
         SqlServingStore(database), clock, metrics, poll_ms=settings.poll_ms, signal_files=_signal_files(settings)
     )
+    subjects = SubjectKeys(settings.subject_salt.encode() if settings.subject_salt else None)
     return Service(
         store=SqlControlStore(database, clock),
         replica=replica,
@@ -53,6 +60,8 @@ def build_service(settings: Settings, fixed_principal: Principal | None = None) 
             load_bytes=settings.max_load_bytes,
             spool_bytes=settings.spool_bytes,
         ),
+        log=FileEventLog(_log_settings(settings, database), subjects, clock, metrics),
+        subjects=subjects,
         close=database.close,
     )
 
@@ -62,6 +71,18 @@ def _signal_files(settings: Settings) -> MappedSignalFiles | None:
     run = Path(settings.run_dir) if settings.run_dir else None
     directory = Path(settings.cache_dir) if settings.cache_dir else run and run / "signals"
     return MappedSignalFiles(directory, run and run / "verified") if directory else None
+
+
+def _log_settings(settings: Settings, database: Database) -> LogSettings:
+    beside = database.file.parent if database.file else Path()
+    return LogSettings(
+        directory=Path(settings.log_dir) if settings.log_dir else beside / LOG_DIRECTORY,
+        exposures=settings.exposure_format,
+        queue_records=settings.log_queue,
+        file_bytes=settings.log_file_bytes,
+        retention_days=settings.log_retention_days,
+        fsync=settings.log_fsync,
+    )
 
 
 def create_app() -> Switch:

@@ -9,6 +9,7 @@ import typer
 from recsys.cli.api_keys import api_key_group
 from recsys.cli.command import register
 from recsys.cli.documents import document_group
+from recsys.cli.events import events_group
 from recsys.cli.ledger import audit, history, label
 from recsys.cli.loads import invalidate, items_group, signals_group
 from recsys.cli.operations import migrate_group, serve, version
@@ -51,6 +52,7 @@ def build_app() -> typer.Typer:
     app.add_typer(api_key_group(), name="api-key", rich_help_panel=_ADMIN)
     app.add_typer(items_group(), name="items", rich_help_panel=_ADMIN)
     app.add_typer(signals_group(), name="signals", rich_help_panel=_ADMIN)
+    app.add_typer(events_group(), name="events", rich_help_panel=_ADMIN)
     return app
 
 

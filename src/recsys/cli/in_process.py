@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import httpx
 
-from recsys.bootstrap.settings import Settings
+from recsys.bootstrap.settings import Settings, SettingsError, variable
 from recsys.bootstrap.wiring import build_service
 from recsys.cli.database import database_errors, require_file, require_schema
+from recsys.cli.failure import Misused
 from recsys.cli.hints import IN_PROCESS
 from recsys.cli.person import os_user
 from recsys.domain.access import Principal, Role
@@ -20,6 +22,10 @@ from recsys.serving.replica import Replica
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+
+
+_WHO_IS_WHO = ("log_dir", "subject_salt")
+"""The settings by which a user is the same here as in the service."""
 
 
 @asynccontextmanager
@@ -32,7 +38,7 @@ async def in_process_client(db: str, *, serving: bool = False) -> AsyncIterator[
     require_file(db)
     with database_errors(db):
         await require_schema(db)
-        service = build_service(Settings(db=db), _person())
+        service = build_service(_settings(db), _person())
         if not serving:
             service = replace(service, replica=NoReplica())
         async with service.running():
@@ -65,6 +71,15 @@ class NoReplica(Replica):
 
     async def invalidate(self, tenant_id: str, targets: Sequence[str], surface: str | None) -> dict[str, int]:
         return dict.fromkeys(targets, 0)
+
+
+def _settings(db: str) -> Settings:
+    """What someone at the keyboard looks at was shown to nobody: no exposures."""
+    environ = {name: os.environ[name] for name in map(variable, _WHO_IS_WHO) if name in os.environ}
+    try:
+        return Settings.from_environment(environ, db=db, exposure_format="off")
+    except SettingsError as error:
+        raise Misused(str(error), "All settings are in docs/settings.md") from None
 
 
 def _person() -> Principal:

@@ -153,6 +153,7 @@ class SurfaceSettings(msgspec.Struct, frozen=True, kw_only=True):
     anchors: AnchorsConfig
     diversity: DiversityConfig
     personalization: PersonalizationConfig
+    exclude: ExcludeConfig
 
 
 def resolve(config: Config, surface: str, variants: Sequence[Variant] = ()) -> SurfaceSettings:
@@ -173,6 +174,7 @@ def resolve(config: Config, surface: str, variants: Sequence[Variant] = ()) -> S
         anchors=first("anchors", AnchorsConfig()),
         diversity=first("diversity", DiversityConfig()),
         personalization=first("personalization", PersonalizationConfig()),
+        exclude=first("exclude", ExcludeConfig()),
     )
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from recsys.domain.audit import AuditCursor, AuditEntry, AuditRecord
     from recsys.domain.catalogue import Dataset, LoadMode, Row, SurfaceRows
     from recsys.domain.document import Pointer, VersionInfo
+    from recsys.domain.event import Event
+    from recsys.domain.exposure import Exposure
     from recsys.domain.history import LedgerEntry, Pointers, UsedKey
     from recsys.domain.tenant import Tenant, TenantSettings
 
@@ -244,3 +246,45 @@ class SignalFiles(Protocol):
 
     def building(self, key: SignalKey) -> AbstractAsyncContextManager[None]:
         """Wait until nobody else on the host builds this surface, and keep others waiting until the end."""
+
+
+class EventLog(Protocol):
+    """Where exposures and events go. It is written off the path of a request."""
+
+    def start(self) -> None:
+        """Begin to take exposures; events are taken from the first on."""
+
+    def expose(self, exposure: Exposure) -> None:
+        """Hand an exposure over; never waits. One too many is dropped, and counted."""
+
+    async def append(self, tenant_id: str, events: Sequence[Event], received_at: datetime) -> list[bool]:
+        """Write events, and say which of them are new: the others were accepted before, by their id.
+
+        Returns only when all of them are written.
+
+        Raises:
+            NotReady: the log cannot be written; the events may be sent again.
+            Overloaded: too many wait already.
+        """
+
+    async def stop(self) -> None:
+        """Write what is waiting, and end."""
+
+
+class LogObserver(Protocol):
+    """Who is told how the log fares. All but ``exposure_refused`` are called by the thread that writes."""
+
+    def exposure_refused(self) -> None:
+        """An exposure found the queue full."""
+
+    def exposures_lost(self, count: int) -> None:
+        """Exposures that could not be written."""
+
+    def exposures_written(self, count: int) -> None:
+        """Exposures that were written."""
+
+    def log_failed(self) -> None:
+        """A write failed."""
+
+    def queued(self, records: int) -> None:
+        """How many exposures wait."""

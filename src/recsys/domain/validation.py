@@ -38,9 +38,9 @@ def decode(data: bytes, type_: type[T]) -> T:
     return convert(parse(data), type_)
 
 
-def convert(value: Json, type_: type[T]) -> T:
+def convert(value: Json, type_: type[T], most_faults: int = MOST_FAULTS) -> T:
     """Turn a parsed JSON value into a Struct type; see :func:`decode`."""
-    if found := list(islice(faults(value, type_), MOST_FAULTS)):
+    if found := list(islice(faults(value, type_), most_faults)):
         raise InvalidRequest(faults=found)
     try:
         return msgspec.convert(value, type_)

@@ -5,11 +5,13 @@ Item and tag indices are int32 everywhere: ``searchsorted`` over mixed types wou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from recsys.ranking.compiler import Packed, pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,7 +22,6 @@ Values: TypeAlias = npt.NDArray[np.float64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 NO_INDICES: Indices = np.empty(0, np.int32)
-NO_INDICES.setflags(write=False)
 
 
 def freeze(*arrays: npt.NDArray[Any]) -> None:
@@ -85,6 +86,10 @@ class NeighbourLists:
     starts: npt.NDArray[np.int64]
     items: Indices
     values: Values
+    packed: Packed = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "packed", pack((self.starts, self.items, self.values), "lid"))
 
     def __post_init__(self) -> None:
         freeze(self.starts, self.items, self.values)

@@ -3,42 +3,49 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from recsys.domain.recommend import Explanation
+from recsys.ranking import kernel
 from recsys.ranking.arrays import as_indices
+from recsys.ranking.constraints import violated
 from recsys.ranking.rules import hits
 from recsys.ranking.scores import norm
+from recsys.ranking.table import NO_CAP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from recsys.ranking.constraints import Filter
-    from recsys.ranking.outcome import Outcome, Scored
+    from recsys.ranking.outcome import Outcome
     from recsys.ranking.plan import Plan
 
+_FELL_OUT: Final = {
+    kernel.EXCLUDED: "excluded",
+    kernel.ANCHOR: "anchor",
+    kernel.BLOCKED: "blocked",
+    kernel.CONSTRAINED: "constrained",
+}
 
-def explanation(plan: Plan, scored: Scored, position: int) -> Explanation:
+
+def explanation(plan: Plan, outcome: Outcome, entry: int) -> Explanation:
     """``summary``: what each step adds to the score; ``full``: raw and normalised values and the matching rules too."""
-    steps = {
-        "personalization": float(scored.personalised[position] - scored.blended[position]),
-        "boost": float(scored.final[position] - scored.personalised[position]),
-    }
-    parts = dict(_parts(plan, scored, position))
+    blended, personalised, final = outcome.table.scores[:, entry].tolist()
+    steps = {"personalization": personalised - blended, "boost": final - personalised}
+    parts = dict(_parts(plan, outcome, entry))
     if plan.request.options.explain == "summary":
         return Explanation(signals={name: part["contribution"] for name, part in parts.items()} | steps)
-    return Explanation(signals=parts | steps, rules=plan.active.matching(int(scored.items[position])))
+    return Explanation(signals=parts | steps, rules=plan.active.matching(int(outcome.table.items[entry])))
 
 
-def reasons(plan: Plan, scored: Scored, position: int) -> list[str]:
+def reasons(plan: Plan, outcome: Outcome, entry: int) -> list[str]:
     """Short phrases for people, the strongest kind first: pins, boosts, co-visitation, tags, popularity."""
-    item = int(scored.items[position])
-    found = list(_rule_reasons(plan, item))
-    if scored.cooc[position] > 0 and (anchor := _closest_anchor(plan, item)):
+    table, item = outcome.table, int(outcome.table.items[entry])
+    found = list(_rule_reasons(plan, outcome, item))
+    if table.raw[kernel.COOC, entry] > 0 and (anchor := _closest_anchor(plan, item)):
         found.append(f"bought with {anchor}")
-    if scored.personalised[position] > scored.blended[position]:
+    if table.scores[kernel.PERSONALISED, entry] > table.scores[kernel.BLENDED, entry]:
         found.append("shares tags with the anchors")
     if plan.state.popularity.scores[item] > 0:
         found.append("popular")
@@ -47,23 +54,34 @@ def reasons(plan: Plan, scored: Scored, position: int) -> list[str]:
 
 def trace(plan: Plan, outcome: Outcome) -> dict[str, Any]:
     """How many items each source gave and each stage took, and with which settings."""
-    weights = plan.weights
+    weights, tally = plan.weights, outcome.tally
+    counts = outcome.counts
+    sources = {
+        "popularity": kernel.POPULAR_COUNT,
+        "neighbours": kernel.NEIGHBOUR_COUNT,
+        "boosted": kernel.BOOSTED_COUNT,
+        "included": kernel.INCLUDED_COUNT,
+        "pinned": kernel.PIN_COUNT,
+    }
     return {
         "algorithm": plan.algorithm,
-        "baseline": outcome.scored.baseline_name,
+        "baseline": outcome.baseline_name,
         "weights": {"pop": weights.pop, "cooc": weights.cooc, "emb": weights.emb},
-        "fanout": outcome.fanout,
-        "anchors": {"given": len(plan.anchors.item_ids), "known": int(plan.anchors.indices.size)},
-        "sources": {name: int(items.size) for name, items in outcome.drawn.sources.items()}
-        | {"pinned": int(plan.pins.size)},
-        "removed": plan.filters.counts(),
+        "fanout": tally[kernel.FANOUT],
+        "anchors": {
+            "given": plan.anchors.given,
+            "known": int(plan.anchors.indices.size),
+            "from": "request" if plan.anchors.named else "history",
+        },
+        "sources": {name: tally[at] for name, at in sources.items()},
+        "removed": {name: counts[name] for name in ("excluded", "anchors", "blocked", "constrained")},
         "rules": {
             "blocks": len(plan.active.blocks),
             "pins": len(plan.active.pins),
             "boosts": len(plan.active.lifts),
         },
-        "candidates": int(outcome.drawn.items.size),
-        "returned": int(outcome.answer.size),
+        "candidates": counts["candidates"],
+        "returned": counts["returned"],
     }
 
 
@@ -77,27 +95,36 @@ def explain_item(plan: Plan, outcome: Outcome, item_id: str) -> dict[str, Any]:
     if index < 0:
         return {"item_id": item_id, "outcome": "unknown", "detail": "The surface has no data about this item."}
     said: dict[str, Any] = {"item_id": item_id, "rules": plan.active.matching(index)}
-    if fault := plan.filters.fault(index):
-        return said | _filtered(plan, fault, index)
-    position = int(outcome.scored.items.searchsorted(index))
-    if position < outcome.scored.items.size and outcome.scored.items[position] == index:
-        return said | _scored(plan, outcome, position)
+    if fault := _fault(plan, outcome, index):
+        return said | fault
+    entry = outcome.entry(index)
+    if entry is not None:
+        return said | _scored(plan, outcome, entry)
     if plan.included is not None:
         return said | {"outcome": "not_included", "detail": "candidates.include_ids does not name it."}
     return said | {
         "outcome": "not_a_candidate",
-        "detail": f"Not among the {outcome.fanout} most popular eligible items, anchors' neighbours and boosted items.",
+        "detail": f"Not among the {outcome.tally[kernel.FANOUT]} most popular eligible items, anchors' neighbours and "
+        "boosted items.",
     }
 
 
-def _parts(plan: Plan, scored: Scored, position: int) -> Iterator[tuple[str, dict[str, float]]]:
-    weights = plan.weights
-    baseline_name = "pop" if scored.baseline_name == "popularity" else scored.baseline_name
-    own_name = baseline_name if baseline_name != "cooc" else "baseline"  # cooc stands for its own β term
-    yield own_name, _part(scored.baseline[position], norm(scored.baseline[[position]])[0], weights.pop)
-    yield "cooc", _part(scored.cooc[position], norm(scored.cooc[[position]])[0], weights.cooc)
-    if scored.semantic is not None:
-        yield "emb", _part(scored.semantic[position], scored.semantic[position], weights.emb)
+def _parts(plan: Plan, outcome: Outcome, entry: int) -> Iterator[tuple[str, dict[str, float]]]:
+    weights, raw = plan.weights, outcome.table.raw[:, entry]
+    name = outcome.baseline_name
+    if name == "popularity":
+        popularity = plan.state.popularity.scores[outcome.table.items[entry]]
+        yield "pop", _part(popularity, float(norm(popularity)), weights.pop)
+    else:
+        own = raw[outcome.tally[kernel.BASELINE]]
+        yield (
+            "baseline" if name == "cooc" else name,
+            _part(own, float(norm(own)), weights.pop),
+        )  # cooc stands for its β term
+    yield "cooc", _part(raw[kernel.COOC], float(norm(raw[kernel.COOC])), weights.cooc)
+    if len(plan.state.sources) > 1:
+        semantic = kernel.semantic_of(outcome.workspace.addresses, entry)
+        yield "emb", _part(semantic, semantic, weights.emb)
 
 
 def _part(raw: float, normalised: float, weight: float) -> dict[str, float]:
@@ -109,8 +136,8 @@ def _part(raw: float, normalised: float, weight: float) -> dict[str, float]:
     }
 
 
-def _rule_reasons(plan: Plan, item: int) -> Iterator[str]:
-    pinned = item in plan.pins
+def _rule_reasons(plan: Plan, outcome: Outcome, item: int) -> Iterator[str]:
+    pinned = item in outcome.pinned
     yield from (f"pinned by {rule.name}" for rule in plan.active.pins if pinned and hits(rule, item))
     for rule in plan.active.lifts:
         if rule.rule.boost_value and hits(rule, item):
@@ -128,21 +155,28 @@ def _closest_anchor(plan: Plan, item: int) -> str | None:
     return closest
 
 
-def _filtered(plan: Plan, fault: Filter, index: int) -> dict[str, Any]:
-    if fault.stage == "blocked":
-        names = ", ".join(rule.name for rule in plan.active.blocks if hits(rule, index))
+def _fault(plan: Plan, outcome: Outcome, item: int) -> dict[str, Any] | None:
+    """What keeps an item out, for one that may not be answered."""
+    verdict = outcome.judge(plan, item)
+    if verdict == kernel.ELIGIBLE:
+        return None
+    if verdict == kernel.BLOCKED:
+        names = ", ".join(rule.name for rule in plan.active.blocks if hits(rule, item))
         return {"outcome": "blocked", "detail": f"Blocked by {names}."}
-    outcome = {"excluded": "excluded", "anchors": "anchor", "constrained": "constrained"}[fault.stage]
-    return {"outcome": outcome, "detail": f"Does not pass {fault.name}."}
+    name = {
+        kernel.EXCLUDED: "exclude, the user's history" if item in plan.done else "candidates.exclude_ids",
+        kernel.ANCHOR: "anchors.item_ids",
+    }.get(verdict) or violated(plan.state.signals, plan.request.constraints, item)
+    return {"outcome": _FELL_OUT[verdict], "detail": f"Does not pass {name}."}
 
 
-def _scored(plan: Plan, outcome: Outcome, position: int) -> dict[str, Any]:
-    score = float(outcome.scored.final[position])
-    answered = outcome.answer.tolist()
-    if position in answered:
-        return {"outcome": "answered", "score": score, "rank": answered.index(position) + 1, "detail": "In the answer."}
-    rank, k = _rank_by_score(plan, outcome, position), plan.request.k
-    if full := _full_tags(plan, outcome, position):
+def _scored(plan: Plan, outcome: Outcome, entry: int) -> dict[str, Any]:
+    score = float(outcome.table.scores[kernel.FINAL, entry])
+    if entry in outcome.chosen:
+        rank = outcome.chosen.index(entry) + 1
+        return {"outcome": "answered", "score": score, "rank": rank, "detail": "In the answer."}
+    rank, k = _rank_by_score(outcome, entry), plan.request.k
+    if full := _full_tags(plan, outcome, entry):
         return {
             "outcome": "capped",
             "score": score,
@@ -155,19 +189,29 @@ def _scored(plan: Plan, outcome: Outcome, position: int) -> dict[str, Any]:
     return {"outcome": "below_top_k", "score": score, "rank": rank, "detail": f"Rank {rank} by score; k is {k}."}
 
 
-def _rank_by_score(plan: Plan, outcome: Outcome, position: int) -> int:
+def _rank_by_score(outcome: Outcome, entry: int) -> int:
     """The rank without diversity and caps: pins, then what scores higher, then what scores alike with a lower id."""
-    final = outcome.scored.final
-    ahead = final > final[position]
-    ahead[:position] |= final[:position] == final[position]
-    ahead[outcome.scored.items.searchsorted(plan.pins)] = False
-    return int(plan.pins.size + np.count_nonzero(ahead)) + 1
+    table, pins = outcome.table, len(outcome.pinned)
+    others = table.open[: outcome.tally[kernel.OPEN]]
+    scores, items = table.scores[kernel.FINAL, others], table.items[others]
+    score, item = table.scores[kernel.FINAL, entry], table.items[entry]
+    return pins + int(np.count_nonzero((scores > score) | ((scores == score) & (items < item)))) + 1
 
 
-def _full_tags(plan: Plan, outcome: Outcome, position: int) -> list[str]:
-    signals, items = plan.state.signals, outcome.scored.items
-    _, carried = signals.item_tags.gather(items[outcome.answer])
+def _full_tags(plan: Plan, outcome: Outcome, entry: int) -> list[str]:
+    signals = plan.state.signals
+    _, carried = signals.item_tags.gather(as_indices(outcome.items))
     counts = Counter(carried.tolist())
-    _, own = signals.item_tags.gather(as_indices([int(items[position])]))
-    names = [(tag, signals.tags[tag]) for tag in own.tolist()]
-    return [name for tag, name in names if (cap := plan.caps.of(name)) is not None and counts[tag] >= cap]
+    own = signals.item_tags.row(int(outcome.table.items[entry])).tolist()
+    return [name for tag in own if counts[tag] >= _cap(plan, name := signals.tags[tag])]
+
+
+def _cap(plan: Plan, tag: str) -> int:
+    """The tightest cap on a tag."""
+    diversity = plan.state.settings.diversity
+    caps = (
+        diversity.brand_cap if tag.startswith("brand:") else None,
+        diversity.category_cap if tag.startswith("category:") else None,
+        plan.request.constraints.max_per_tag.get(tag),
+    )
+    return min((cap for cap in caps if cap is not None), default=NO_CAP)

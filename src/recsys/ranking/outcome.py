@@ -2,36 +2,125 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from recsys.ranking import kernel
+from recsys.ranking.arrays import NO_INDICES, Indices, NeighbourLists, Values, as_indices
+from recsys.ranking.signal import Asked
+from recsys.ranking.sources import SOURCE_OF_MODE
+from recsys.ranking.table import SIGNALS
 
 if TYPE_CHECKING:
-    from recsys.ranking.arrays import Indices, Positions, Values
-    from recsys.ranking.candidates import Drawn
+    from recsys.ranking.plan import Plan
+    from recsys.ranking.table import Table, Workspace
+
+_REMOVED: Final = slice(kernel.VERDICTS + kernel.EXCLUDED, kernel.VERDICTS + kernel.CONSTRAINED + 1)
+_ROW: Final = {name: row for row, name in enumerate(SIGNALS)}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Scored:
-    """Candidates and pins, ascending, with every step of their scores (float64, alike in length).
+class Recalled:
+    """Puts what one signal finds into the table (:class:`recsys.ranking.signal.Recall`)."""
 
-    ``baseline_name`` says what ``baseline`` (raw) is: ``popularity``, or the mode's own signal.
+    def __init__(self, workspace: Workspace, name: str) -> None:
+        self._addresses = workspace.addresses
+        self._row = _ROW[name]
+
+    def rows(self, lists: NeighbourLists, rows: Indices, weights: Values) -> None:
+        if rows.size:
+            kernel.add_rows(self._addresses, self._row, lists.packed.addresses, rows, weights)
+
+    def scores(self, items: Indices, values: Values) -> None:
+        # Copies, since a read-only array is another type, and types are compiled for one by one.
+        kernel.add_scores(self._addresses, self._row, items.copy(), values.copy())
+
+
+def removed(table: Table) -> dict[str, int]:
+    """How many different items each filter has taken out."""
+    excluded, anchors, blocked, constrained = table.tally[_REMOVED].tolist()
+    return {"excluded": excluded, "anchors": anchors, "blocked": blocked, "constrained": constrained}
+
+
+class Outcome:
+    """What there is to say about the ranking of a plan; reads the workspace, so it lasts as long as that is kept.
+
+    ``chosen``: the entries of the answer in order.
     """
 
-    items: Indices
-    baseline_name: str
-    baseline: Values
-    cooc: Values
-    semantic: Values | None
-    blended: Values
-    personalised: Values
-    final: Values
+    def __init__(self, plan: Plan, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.table = table = workspace.table
+        self.tally: list[int] = table.tally.tolist()
+        self.count = self.tally[kernel.COUNT]
+        self.chosen: list[int] = table.chosen[: self.tally[kernel.CHOSEN]].tolist()
+        self.items: list[int] = table.items[self.chosen].tolist()
+        self.pinned: list[int] = self.items[: self.tally[kernel.PIN_COUNT]]
+        baseline = self.tally[kernel.BASELINE]
+        self.baseline_name = "popularity" if baseline == kernel.POPULARITY else plan.algorithm
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Candidates, returned, pinned, and how many different items each filter took out."""
+        return {
+            "candidates": self.candidates,
+            "returned": len(self.items),
+            "pinned": len(self.pinned),
+            **removed(self.table),
+        }
+
+    @property
+    def candidates(self) -> int:
+        """How many different items were drawn; a pin is none unless a source names it too."""
+        return self.tally[kernel.OPEN] + len(self.pinned) - len(self.injected())
+
+    def injected(self) -> list[int]:
+        """The pinned items that no source names."""
+        origin = self.table.origin[self.chosen[: len(self.pinned)]].tolist()
+        return [item for item, from_ in zip(self.pinned, origin, strict=True) if from_ == kernel.PINNED]
+
+    def entry(self, item: int) -> int | None:
+        """The entry of an item that was scored; None: it was not."""
+        entries = np.flatnonzero(self.table.items[: self.count] == item)
+        return int(entries[0]) if entries.size and self.table.origin[entries[0]] else None
+
+    def judge(self, plan: Plan, item: int) -> int:
+        """The verdict on an item, whether it was looked at or not."""
+        one, kept = as_indices([item]), np.empty(1, np.int32)
+        kernel.keep(self.workspace.addresses, plan.active.surface.addresses, plan.bounds.addresses, one, kept)
+        entries = self.table.items[: self.table.tally[kernel.COUNT]]
+        return int(self.table.verdict[np.flatnonzero(entries == item)[0]])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
-    """What ranking found: the candidates, their scores, and the answer as positions into ``scored.items``."""
-
-    drawn: Drawn
-    scored: Scored
-    answer: Positions
-    fanout: int
+def find_outcome(plan: Plan, workspace: Workspace) -> Outcome:
+    """Rank."""
+    state, anchors, table = plan.state, plan.anchors, workspace.addresses
+    settings, weights = state.settings, plan.weights
+    kernel.begin(table, anchors.indices if anchors.named else NO_INDICES, plan.excluded, len(state.sources) > 1)
+    asked = Asked(anchors, plan.subject)
+    for name, source in state.sources.items():
+        source.recall(asked, Recalled(workspace, name))
+    personal = settings.personalization
+    known = anchors.given >= personal.min_events
+    own = SOURCE_OF_MODE.get(plan.algorithm)
+    kernel.find_answer(
+        table,
+        plan.active.surface.addresses,
+        plan.bounds.addresses,
+        plan.order,
+        anchors.indices if personal.boost else NO_INDICES,
+        NO_INDICES if plan.included is None else plan.included,
+        plan.included is not None,
+        plan.request.k,
+        min(settings.limits.max_pins, plan.request.k),
+        settings.limits.fanout,
+        _ROW[own] if own is not None and own in state.sources else kernel.POPULARITY,
+        weights.pop,
+        weights.cooc,
+        weights.emb,
+        settings.diversity.mmr_lambda or 0.0,
+        personal.boost,
+        1.0 if known else personal.cold_start_multiplier,
+        personal.top_tags,
+    )
+    return Outcome(plan, workspace)

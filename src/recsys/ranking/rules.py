@@ -8,25 +8,28 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from recsys.ranking.arrays import (
     NO_INDICES,
     Indices,
-    SparseScores,
+    Values,
     as_indices,
     contains,
     sum_by_index,
 )
 from recsys.ranking.scores import boosted, norm
+from recsys.ranking.table import NO_CAP, Surface, pack_surface
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
+    from recsys.domain.config import DiversityConfig
     from recsys.domain.rules import Action, Rule
+    from recsys.ranking.compiler import Packed
     from recsys.ranking.popularity import PopularityRanking
     from recsys.ranking.signals import SurfaceSignals
 
@@ -50,16 +53,13 @@ class CompiledRule:
 class ActiveRules:
     """The rules in force for one segment and stretch of time, laid over each other.
 
-    ``blocked`` ascending; ``boosts`` Σ of the boost values per item; ``boost_order`` the items that gain, by what the
-    boost makes of their popularity, best first; the rules themselves in order of priority, then document.
+    ``surface``: what they come to, for compiled ranking. The rules themselves in order of priority, then document.
     """
 
     blocks: tuple[CompiledRule, ...]
     pins: tuple[CompiledRule, ...]
     lifts: tuple[CompiledRule, ...]
-    blocked: Indices
-    boosts: SparseScores
-    boost_order: Indices
+    surface: Packed
 
     def matching(self, item: int) -> list[str]:
         """The names of the rules that hit an item: blocks, then pins, then boosts."""
@@ -71,12 +71,20 @@ def hits(rule: CompiledRule, item: int) -> bool:
     return bool(contains(rule.items, as_indices([item]))[0])
 
 
+class Ground(NamedTuple):
+    """What rules are laid over: a surface's signals, its order of popularity, its caps (see ``Surface.tag_caps``)."""
+
+    signals: SurfaceSignals
+    popularity: PopularityRanking
+    tag_caps: Indices
+
+
 class CompiledRules:
     """The rules of one surface. Immutable but for the memory of what is in force when."""
 
-    def __init__(self, rules: Sequence[CompiledRule], popularity: PopularityRanking) -> None:
+    def __init__(self, rules: Sequence[CompiledRule], ground: Ground) -> None:
         self._rules = tuple(rules)
-        self._popularity = popularity
+        self._ground = ground
         self._segments = frozenset(each.rule.segment for each in rules if each.rule.segment is not None)
         edges = {edge for each in rules for edge in (each.rule.valid_from, each.rule.valid_until) if edge is not None}
         self._edges = sorted(edges)
@@ -88,14 +96,16 @@ class CompiledRules:
         found = self._memory.get(key)
         if found is None:
             in_force = [r for r in self._rules if r.rule.segment in (None, segment) and r.rule.in_force(now)]
-            found = _lay_over(in_force, self._popularity)
+            found = _lay_over(in_force, self._ground)
             if len(self._memory) >= _STRETCHES_KEPT:
                 self._memory.clear()
             self._memory[key] = found
         return found
 
 
-def compile_rules(rules: Sequence[Rule], signals: SurfaceSignals, popularity: PopularityRanking) -> CompiledRules:
+def compile_rules(
+    rules: Sequence[Rule], signals: SurfaceSignals, popularity: PopularityRanking, diversity: DiversityConfig
+) -> CompiledRules:
     """Resolve the targets of the rules that concern this surface. Unknown items and tags are skipped."""
     compiled = []
     for position, rule in enumerate(rules):
@@ -110,7 +120,7 @@ def compile_rules(rules: Sequence[Rule], signals: SurfaceSignals, popularity: Po
         if items.size:
             compiled.append(CompiledRule(rule.id or f"#{position}", rule, items, in_order))
     compiled.sort(key=lambda each: -each.rule.priority)  # stable: document order within a priority
-    return CompiledRules(compiled, popularity)
+    return CompiledRules(compiled, Ground(signals, popularity, _tag_caps(signals, diversity)))
 
 
 def count_blocked(rules: Sequence[Rule], signals: SurfaceSignals, now: datetime) -> int:
@@ -126,28 +136,6 @@ def count_blocked(rules: Sequence[Rule], signals: SurfaceSignals, now: datetime)
     return int(np.unique(np.concatenate(hit)).size) if hit else 0
 
 
-def choose_pins(active: ActiveRules, keep: Callable[[Indices], Indices], limit: int) -> Indices:
-    """The pinned items in their order: at most ``limit`` in all and ``max_pins`` of each rule, eligible ones only."""
-    chosen: list[int] = []
-    for each in active.pins:
-        room = min(limit - len(chosen), each.rule.max_pins or limit)
-        if room > 0:
-            chosen += _first_eligible(each.in_order, keep, room, chosen)
-    return as_indices(chosen)
-
-
-def _first_eligible(items: Indices, keep: Callable[[Indices], Indices], room: int, chosen: Sequence[int]) -> list[int]:
-    taken = as_indices(sorted(chosen))
-    found: list[int] = []
-    start, size = 0, max(64, room)
-    while len(found) < room and start < items.size:
-        chunk = items[start : start + size]
-        fresh = chunk[~contains(taken, chunk)]
-        found += keep(fresh).tolist()
-        start, size = start + size, size * 2
-    return found[:room]
-
-
 def _targets(rule: Rule, signals: SurfaceSignals) -> Indices:
     if rule.target_type == "item":
         return signals.ids.find(rule.target_items())
@@ -155,23 +143,57 @@ def _targets(rule: Rule, signals: SurfaceSignals) -> Indices:
     return NO_INDICES if tag is None else signals.tag_items.row(tag)
 
 
-def _lay_over(rules: Sequence[CompiledRule], popularity: PopularityRanking) -> ActiveRules:
+def _lay_over(rules: Sequence[CompiledRule], ground: Ground) -> ActiveRules:
     by_action: dict[Action, tuple[CompiledRule, ...]] = {
         action: tuple(each for each in rules if each.rule.action == action) for action in ("block", "pin", "boost")
     }
-    blocks, lifts = by_action["block"], by_action["boost"]
-    boosts = sum_by_index(
+    signals, popularity = ground.signals, ground.popularity
+    effect, boosts, boost_order = _effects(by_action["block"], by_action["boost"], popularity)
+    pins = by_action["pin"]
+    surface = Surface(
+        prices=signals.prices,
+        created_at=signals.created_at,
+        tag_starts=signals.item_tags.starts,
+        tags=signals.item_tags.columns,
+        popularity=popularity.scores,
+        effect=effect,
+        boosts=boosts,
+        boost_order=boost_order,
+        pins=np.concatenate([NO_INDICES, *(each.in_order for each in pins)]),
+        pin_starts=np.cumsum([0, *(each.in_order.size for each in pins)], dtype=np.int64),
+        pin_most=np.array([each.rule.max_pins or each.in_order.size for each in pins], np.int64),
+        tag_caps=ground.tag_caps,
+    )
+    return ActiveRules(by_action["block"], pins, by_action["boost"], pack_surface(surface))
+
+
+def _effects(
+    blocks: Sequence[CompiledRule], lifts: Sequence[CompiledRule], popularity: PopularityRanking
+) -> tuple[Indices, Values, Indices]:
+    """``effect``, ``boosts`` and ``boost_order`` of :class:`Surface`.
+
+    What gains stands in the order of what the boost makes of its popularity, best first.
+    """
+    sums = sum_by_index(
         [each.items for each in lifts],
         [np.full(each.items.size, each.rule.boost_value or 0.0) for each in lifts],
     )
-    gains = boosts.values > 0
-    gaining = boosts.indices[gains]
-    promise = boosted(norm(popularity.scores[gaining]), boosts.values[gains])
-    return ActiveRules(
-        blocks=blocks,
-        pins=by_action["pin"],
-        lifts=lifts,
-        blocked=np.unique(np.concatenate([each.items for each in blocks])) if blocks else NO_INDICES,
-        boosts=boosts,
-        boost_order=gaining[np.argsort(-promise, kind="stable")],
+    values, places = np.unique(sums.values, return_inverse=True)
+    effect = np.zeros(popularity.scores.size, np.int32)
+    effect[sums.indices] = places + 1
+    for each in blocks:
+        effect[each.items] = -1
+    gains = sums.values > 0
+    gaining = sums.indices[gains]
+    promise = boosted(norm(popularity.scores[gaining]), sums.values[gains])
+    return effect, np.concatenate(([0.0], values)), gaining[np.argsort(-promise, kind="stable")]
+
+
+def _tag_caps(signals: SurfaceSignals, diversity: DiversityConfig) -> Indices:
+    caps = {"brand:": diversity.brand_cap, "category:": diversity.category_cap}
+    given = {prefix: cap for prefix, cap in caps.items() if cap is not None}
+    if not given:
+        return NO_INDICES
+    return as_indices(
+        min((cap for prefix, cap in given.items() if tag.startswith(prefix)), default=NO_CAP) for tag in signals.tags
     )

@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from recsys.domain.recommend import Explanation, Notice, RankedItem, SimilarRequest
-from recsys.ranking import diversity
+from recsys.ranking import kernel
 from recsys.ranking.arrays import NO_INDICES, Indices, SparseScores, Values, as_indices, contains
-from recsys.ranking.constraints import Filters, make_filters
-from recsys.ranking.diversity import Caps
+from recsys.ranking.constraints import find_bounds
+from recsys.ranking.outcome import removed
 from recsys.ranking.pipeline import Ranking
 from recsys.ranking.scores import norm
+from recsys.ranking.table import WORKSPACES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from recsys.ranking.signals import SurfaceSignals
     from recsys.ranking.state import SurfaceState
+    from recsys.ranking.table import Workspace
 
 TAG_WEIGHT: Final = 0.1
 """Small, so that one co-visit (norm 0.5) outweighs every tag in common: tags break ties and go on where cooc ends."""
@@ -35,28 +38,65 @@ def similar(state: SurfaceState, request: SimilarRequest, now: datetime) -> Rank
     if item < 0:
         notice = Notice("SIGNAL_UNAVAILABLE", f"The surface has no data about {request.item_id!r}.")
         return Ranking([], {"candidates": 0, "returned": 0}, [notice])
-    itself = as_indices([item])
-    filters = make_filters(
-        signals,
-        request.constraints,
-        excluded=NO_INDICES,
-        anchors=itself,
-        blocked=state.rules.active(request.segment, now).blocked,
-    )
+    workspace, give_back = WORKSPACES.take(len(signals.ids), len(signals.tags))
+    try:
+        eligible = Eligible(state, request, now, workspace, item)
+        return _similar(state, request, item, eligible)
+    finally:
+        give_back(workspace)
+
+
+class Eligible:
+    """Which items may be answered beside ``item``, and how many each filter took out."""
+
+    def __init__(
+        self, state: SurfaceState, request: SimilarRequest, now: datetime, workspace: Workspace, item: int
+    ) -> None:
+        self._workspace = workspace
+        self._surface = state.rules.active(request.segment, now).surface
+        self._bounds = find_bounds(state.signals, request.constraints)
+        kernel.begin(workspace.addresses, as_indices([item]), NO_INDICES, False)
+
+    def keep(self, items: Indices) -> Indices:
+        """Those of ``items`` that may be answered, in the order given."""
+        kept = np.empty(items.size, np.int32)
+        at = (self._workspace.addresses, self._surface.addresses, self._bounds.addresses)
+        return kept[: kernel.keep(*at, items.copy(), kept)]
+
+    @property
+    def removed(self) -> dict[str, int]:
+        """How many different items each filter took out so far."""
+        return removed(self._workspace.table)
+
+
+def _similar(state: SurfaceState, request: SimilarRequest, item: int, eligible: Eligible) -> Ranking:
+    signals = state.signals
     cooc = SparseScores(*signals.cooc.row(item))
-    candidates = _candidates(signals, item, cooc, filters, max(state.settings.limits.fanout, request.k))
+    candidates = _candidates(signals, item, cooc, eligible, max(state.settings.limits.fanout, request.k))
     together, shared = norm(cooc.at(candidates)), jaccard(signals, item, candidates)
     scores = together + TAG_WEIGHT * shared
-    order = diversity.by_score(scores)
-    caps = Caps(None, None, request.constraints.max_per_tag)
-    if caps.any():
-        order = order[diversity.select(signals, candidates[order], scores[order], 0, request.k, caps, None)]
+    order = np.argsort(-scores, kind="stable")  # equal scores keep the order of the ids
+    chosen = _within_caps(signals, candidates[order], request.constraints.max_per_tag, request.k)
     items = [
         _item(signals, request, rank, candidates[at], scores[at], (together[at], shared[at]))
-        for rank, at in enumerate(order[: request.k].tolist(), 1)
+        for rank, at in enumerate(order[chosen].tolist(), 1)
     ]
-    counts = {"candidates": int(candidates.size), "returned": len(items), **filters.counts()}
-    return Ranking(items, counts, _notices(filters, cooc))
+    counts = {"candidates": int(candidates.size), "returned": len(items), **eligible.removed}
+    return Ranking(items, counts, _notices(eligible, cooc))
+
+
+def _within_caps(signals: SurfaceSignals, items: Indices, caps: Mapping[str, int], k: int) -> list[int]:
+    """The places of the first k items of which no more than so many carry a tag."""
+    if not caps:
+        return list(range(min(k, items.size)))
+    left = {signals.tag_index[tag]: cap for tag, cap in caps.items() if tag in signals.tag_index}
+    chosen: list[int] = []
+    for at, item in enumerate(items.tolist()):
+        capped = [tag for tag in signals.item_tags.row(item).tolist() if tag in left]
+        if len(chosen) < k and all(left[tag] for tag in capped):
+            chosen.append(at)
+            left.update((tag, left[tag] - 1) for tag in capped)
+    return chosen
 
 
 def jaccard(signals: SurfaceSignals, item: int, others: Indices) -> Values:
@@ -69,13 +109,13 @@ def jaccard(signals: SurfaceSignals, item: int, others: Indices) -> Values:
     return similarity
 
 
-def _candidates(signals: SurfaceSignals, item: int, cooc: SparseScores, filters: Filters, enough: int) -> Indices:
-    found = filters.keep(cooc.indices)
+def _candidates(signals: SurfaceSignals, item: int, cooc: SparseScores, eligible: Eligible, enough: int) -> Indices:
+    found = eligible.keep(cooc.indices)
     rarest_first = sorted(signals.item_tags.row(item).tolist(), key=lambda tag: (signals.tag_items.length(tag), tag))
     for tag in rarest_first:
         if found.size >= enough:
             break
-        found = np.union1d(found, filters.keep(signals.tag_items.row(tag)))
+        found = np.union1d(found, eligible.keep(signals.tag_items.row(tag)))
     return found
 
 
@@ -97,10 +137,10 @@ def _item(
     )
 
 
-def _notices(filters: Filters, cooc: SparseScores) -> list[Notice]:
+def _notices(eligible: Eligible, cooc: SparseScores) -> list[Notice]:
     notices = []
     if not cooc.indices.size:
         notices.append(Notice("SIGNAL_UNAVAILABLE", "Nothing was bought with this item yet; shared tags decide alone."))
-    if filters.constrained():
+    if eligible.removed["constrained"]:
         notices.append(Notice("CONSTRAINTS_FILTERED", "Items that do not satisfy the constraints were left out."))
     return notices

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recsys.ranking.rules import CompiledRules, compile_rules
-from recsys.ranking.scores import CoocSignal, Signal
+from recsys.ranking.sources import make_sources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,16 +14,13 @@ if TYPE_CHECKING:
     from recsys.domain.config import SurfaceSettings
     from recsys.domain.rules import Rule
     from recsys.ranking.popularity import PopularityRanking
+    from recsys.ranking.signal import Signal
     from recsys.ranking.signals import SurfaceSignals
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SurfaceState:
-    """Signals, settings and rules of a surface.
-
-    ``sources`` by name: ``cooc`` always; the modes ``implicit``, ``content_sim`` and ``session_seq``, and the γ terms
-    ``emb``, ``collab``, ``content`` and ``session``, where there is data for them.
-    """
+    """Signals, settings and rules of a surface. ``sources``: the signals that there is data for, by name."""
 
     signals: SurfaceSignals
     popularity: PopularityRanking
@@ -33,17 +30,13 @@ class SurfaceState:
 
 
 def compose_surface(
-    signals: SurfaceSignals,
-    popularity: PopularityRanking,
-    settings: SurfaceSettings,
-    rules: Sequence[Rule],
-    sources: Mapping[str, Signal] | None = None,
+    signals: SurfaceSignals, popularity: PopularityRanking, settings: SurfaceSettings, rules: Sequence[Rule]
 ) -> SurfaceState:
     """Put a surface together; ``popularity`` must be that of ``settings.popularity.half_life_days``."""
     return SurfaceState(
         signals=signals,
         popularity=popularity,
         settings=settings,
-        rules=compile_rules(rules if settings.enable_rules else (), signals, popularity),
-        sources={"cooc": CoocSignal(signals.cooc), **(sources or {})},
+        rules=compile_rules(rules if settings.enable_rules else (), signals, popularity, settings.diversity),
+        sources=make_sources(signals),
     )

@@ -6,7 +6,7 @@ too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,6 +16,8 @@ import msgspec
 from recsys.domain.access import Permission, Principal
 from recsys.domain.canonical import has_plain_keys
 from recsys.domain.errors import Forbidden, NotReady, PayloadTooLarge
+from recsys.domain.event import EventBatch, EventVerdicts
+from recsys.domain.exposure import exposure_of
 from recsys.domain.recommend import (
     Options,
     RecommendRequest,
@@ -28,10 +30,12 @@ from recsys.domain.recommend import (
 from recsys.domain.validation import decode
 from recsys.service.asgi import Receive, Scope, Send, send_answer
 from recsys.service.content_type import require_json
+from recsys.service.events import take_events
 from recsys.service.problem import problem
 from recsys.serving.answer import recommend, similar, validate
 
 if TYPE_CHECKING:
+    from recsys.domain.tenant import Tenant
     from recsys.service.state import Service
     from recsys.serving.snapshot import Snapshot
 
@@ -48,10 +52,18 @@ class ClientGone(Exception):
 
 @dataclass(frozen=True)
 class HotRoute:
-    """One hot path: what it takes, what it answers, and the functions that check and answer."""
+    """One hot path: what it takes and what it answers."""
 
     path: str
     summary: str
+    request: type[AnyServed | EventBatch]
+    response: type[AnyAnswer | EventVerdicts]
+
+
+@dataclass(frozen=True)
+class AnswerRoute(HotRoute):
+    """One that answers from a snapshot, and the functions that check and answer."""
+
     request: type[AnyServed]
     response: type[AnyAnswer]
     check: Callable[[Any], None]
@@ -59,22 +71,21 @@ class HotRoute:
 
 
 ROUTES: tuple[HotRoute, ...] = (
-    HotRoute("/v1/recommend", "Recommend", RecommendRequest, RecommendResponse, check_request, recommend),
-    HotRoute(
+    AnswerRoute("/v1/recommend", "Recommend", RecommendRequest, RecommendResponse, check_request, recommend),
+    AnswerRoute(
         "/v1/recommend/validate", "Validate a request", RecommendRequest, ValidateResponse, check_request, validate
     ),
-    HotRoute("/v1/similar", "Similar items", SimilarRequest, RecommendResponse, check_similar, similar),
+    AnswerRoute("/v1/similar", "Similar items", SimilarRequest, RecommendResponse, check_similar, similar),
+    HotRoute("/v1/events", "Record what users did", EventBatch, EventVerdicts),
 )
 
 
 class HotHandler:
-    """Answers one hot path."""
+    """Answers one hot path; what it answers is its subclasses' business."""
 
-    def __init__(self, service: Service, route: HotRoute) -> None:
+    def __init__(self, service: Service, path: str) -> None:
         self._service = service
-        self._route = route
-        self._endpoint = f"POST {route.path}"
-        self._decode: Callable[[bytes], AnyServed] = msgspec.json.Decoder(route.request).decode
+        self._endpoint = f"POST {path}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take a POST and answer it."""
@@ -84,7 +95,8 @@ class HotHandler:
         status = 200
         try:
             sent = await _read(receive, headers, self._service.limits.body_bytes)
-            body = self._answer(headers, sent, request_id, started)
+            answer = self._answer(headers, sent, request_id, started)
+            body = answer if isinstance(answer, bytes) else await answer
             answered = [(b"content-type", b"application/json")]
         except ClientGone:
             return
@@ -94,7 +106,11 @@ class HotHandler:
         await send_answer(send, status, answered, body)
         self._service.metrics.request(self._endpoint, status, perf_counter() - started)
 
-    def _answer(self, headers: Headers, body: bytes, request_id: str, started: float) -> bytes:
+    def _answer(self, headers: Headers, body: bytes, request_id: str, started: float) -> bytes | Awaitable[bytes]:
+        raise NotImplementedError
+
+    def _admit(self, headers: Headers) -> tuple[Principal, Tenant]:
+        """Who asks, and for which tenant."""
         service = self._service
         principal = service.authenticator.principal(headers)
         tenant = service.authenticator.served_tenant(principal, headers)
@@ -102,16 +118,30 @@ class HotHandler:
         if tenant.status != "active":
             raise Forbidden("This tenant is suspended.")
         require_json(headers)
+        return principal, tenant
+
+
+class AnswerHandler(HotHandler):
+    """Answers from a snapshot, at once."""
+
+    def __init__(self, service: Service, route: AnswerRoute) -> None:
+        super().__init__(service, route.path)
+        self._route = route
+        self._decode: Callable[[bytes], AnyServed] = msgspec.json.Decoder(route.request).decode
+
+    def _answer(self, headers: Headers, body: bytes, request_id: str, started: float) -> bytes:
+        service = self._service
+        principal, tenant = self._admit(headers)
         request = self._read_request(body)
         self._route.check(request)
         _check_inspection(principal, tenant.id, request.options)
         snapshot = self._snapshot(tenant.id)
-        answer = self._route.answer(
-            snapshot, request, request_id=request_id, now=service.clock.now(), stale=service.replica.stale
-        )
+        now = service.clock.now()
+        answer = self._route.answer(snapshot, request, request_id=request_id, now=now, stale=service.replica.stale)
         answer.meta.timings_ms["total"] = round((perf_counter() - started) * 1_000, 3)
         if isinstance(answer, RecommendResponse):
             service.metrics.answer(tenant.id, len(answer.items), request.k, answer.warnings)
+            service.log.expose(exposure_of(request, answer, now))
         return _encode(answer)
 
     def _read_request(self, body: bytes) -> AnyServed:
@@ -130,9 +160,21 @@ class HotHandler:
         return snapshot
 
 
+class EventsHandler(HotHandler):
+    """Takes events, and answers when they are written."""
+
+    def _answer(self, headers: Headers, body: bytes, request_id: str, started: float) -> Awaitable[bytes]:
+        _, tenant = self._admit(headers)
+        return take_events(self._service, tenant.id, body)
+
+
 def hot_handlers(service: Service) -> dict[str, HotHandler]:
     """The handlers by path."""
-    return {route.path: HotHandler(service, route) for route in ROUTES}
+    return {route.path: _handler(service, route) for route in ROUTES}
+
+
+def _handler(service: Service, route: HotRoute) -> HotHandler:
+    return AnswerHandler(service, route) if isinstance(route, AnswerRoute) else EventsHandler(service, route.path)
 
 
 def _check_inspection(principal: Principal, tenant_id: str, options: Options) -> None:

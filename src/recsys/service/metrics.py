@@ -38,25 +38,38 @@ INCOMPATIBLE = Definition(
     "gauge", "recsys_incompatible_documents", "Documents that this version cannot read and does not serve.", ("tenant",)
 )
 MISMATCHES = Definition("counter", "recsys_version_mismatches", "Changes refused because somebody was faster.", ())
+EXPOSURES = Definition("counter", "recsys_exposures_written", "Exposures written to the log.", ())
+DROPPED = Definition("counter", "recsys_exposures_dropped", "Exposures that did not get into the log.", ("reason",))
+EVENTS = Definition("counter", "recsys_events", "Events received, by verdict.", ("verdict",))
+LOG_ERRORS = Definition("counter", "recsys_log_errors", "Writes to the event log that failed.", ())
+LOG_QUEUE = Definition("gauge", "recsys_log_queue", "Exposures that wait to be written.", ())
 SPILLED = Definition("counter", "recsys_metrics_spilled", "Observations that found no slot: too many series.", ())
 
 DEFINITIONS = {
     definition.name: definition
     for definition in (
         REQUESTS, LATENCY, EMPTY, SHORT, WARNINGS, REVISION, DATA_REVISION, STALENESS, RESTORED, INCOMPATIBLE,
-        MISMATCHES, SPILLED,
+        MISMATCHES, EXPOSURES, DROPPED, EVENTS, LOG_ERRORS, LOG_QUEUE, SPILLED,
     )
 }  # fmt: skip
 
 
 class Metrics:
-    """Counts for one worker, and is its replica's observer; :meth:`exposition` sums over all workers of a directory."""
+    """Counts for one worker, and is its replica's and its log's observer.
+
+    :meth:`exposition` sums over all workers of a directory.
+    """
 
     def __init__(self, directory: Path | None = None) -> None:
         self._slots = Slots(directory)
         self._values = self._slots.values
         self._requests: dict[tuple[str, int], tuple[int, int]] = {}
         self._counters: dict[tuple[str, str], int] = {}
+        # The log's thread finds its slots here: only the event loop's makes any, and no slot has two writers.
+        self._written = self._slot(EXPOSURES)
+        self._lost = self._slot(DROPPED, "write_failed")
+        self._log_errors = self._slot(LOG_ERRORS)
+        self._log_queue = self._slot(LOG_QUEUE)
 
     def request(self, endpoint: str, status: int, seconds: float) -> None:
         """One answered request."""
@@ -78,6 +91,32 @@ class Metrics:
             self._count(SHORT if found else EMPTY, tenant_id)
         for warning in warnings:
             self._count(WARNINGS, warning.code)
+
+    def events(self, accepted: int, duplicates: int, rejected: int) -> None:
+        """One batch of events."""
+        for verdict, count in (("accepted", accepted), ("duplicate", duplicates), ("rejected", rejected)):
+            if count:
+                self._count(EVENTS, verdict, count)
+
+    def exposure_refused(self) -> None:
+        """An exposure found the queue full."""
+        self._count(DROPPED, "queue_full")
+
+    def exposures_lost(self, count: int) -> None:
+        """Exposures that could not be written."""
+        self._values[self._lost] += count
+
+    def exposures_written(self, count: int) -> None:
+        """Exposures that were written."""
+        self._values[self._written] += count
+
+    def log_failed(self) -> None:
+        """A write to the event log failed."""
+        self._values[self._log_errors] += 1.0
+
+    def queued(self, records: int) -> None:
+        """How many exposures wait to be written."""
+        self._values[self._log_queue] = records
 
     def version_mismatch(self) -> None:
         """A change that lost against a faster one."""
@@ -119,12 +158,12 @@ class Metrics:
                 yield reading
         yield Reading(self._slots.worker, True, Series("counter", SPILLED.name, (), 1), (self._slots.spilled,))
 
-    def _count(self, metric: Definition, label: str = "") -> None:
+    def _count(self, metric: Definition, label: str = "", count: int = 1) -> None:
         key = (metric.name, label)
         slot = self._counters.get(key)
         if slot is None:
             slot = self._counters[key] = self._slot(metric, *([label] if metric.labels else []))
-        self._values[slot] += 1.0
+        self._values[slot] += count
 
     def _set(self, metric: Definition, value: float, *labels: str) -> None:
         slot = self._slot(metric, *labels)

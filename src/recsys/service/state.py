@@ -11,7 +11,8 @@ from recsys.service.request_id import RequestIds
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from recsys.domain.ports import Clock, ControlStore
+    from recsys.domain.ports import Clock, ControlStore, EventLog
+    from recsys.domain.subject import SubjectKeys
     from recsys.service.authentication import Authenticator
     from recsys.service.metrics import Metrics
     from recsys.serving.replica import Replica
@@ -30,7 +31,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Service:
-    """The parts that handlers work with. ``close`` gives back what was opened for them."""
+    """The parts that handlers work with. ``close`` gives back what was opened for them.
+
+    ``subjects`` names users as ``log`` does.
+    """
 
     store: ControlStore
     replica: Replica
@@ -38,16 +42,20 @@ class Service:
     metrics: Metrics
     authenticator: Authenticator
     limits: Limits
+    log: EventLog
+    subjects: SubjectKeys
     close: Callable[[], Awaitable[None]]
     request_ids: RequestIds = field(default_factory=RequestIds)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keep the replica synced for as long as the block lasts."""
+        """Keep the replica synced and the log written for as long as the block lasts."""
         try:
+            self.log.start()
             await self.replica.start()
             yield
         finally:
             await self.replica.stop()
+            await self.log.stop()
             self.metrics.close()
             await self.close()

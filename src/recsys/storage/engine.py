@@ -67,6 +67,11 @@ class Database:
                 async with self._writer.begin() as connection:
                     yield connection
 
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None for other databases."""
+        return self._file
+
     async def close(self) -> None:
         """Give all connections back."""
         await self.engine.dispose()

@@ -58,3 +58,9 @@ def test_a_number_out_of_range_is_answered_with_the_limit() -> None:
         Settings.from_environment({"RECSYS_PORT": "99999"})
     with pytest.raises(SettingsError, match=r"takes: whole number, 0 to 65535\.$"):
         Settings.from_environment({"RECSYS_PORT": "eighty"})
+
+
+def test_a_salt_is_long_enough_and_never_shown() -> None:
+    with pytest.raises(SettingsError, match=r"^RECSYS_SUBJECT_SALT: the value given must have at least 16 characters"):
+        Settings.from_environment({"RECSYS_SUBJECT_SALT": "hunter2"})
+    assert Settings.from_environment({"RECSYS_SUBJECT_SALT": "x" * 16}).subject_salt == "x" * 16

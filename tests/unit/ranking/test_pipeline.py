@@ -9,7 +9,7 @@ from recsys.domain.recommend import SimilarRequest
 from recsys.ranking.pipeline import Ranking
 from recsys.ranking.similar import similar
 from recsys.ranking.state import SurfaceState
-from tests.unit.ranking.surface import NOW, ask, codes, ids, item, rows, surface
+from tests.support.surfaces import NOW, ask, codes, ids, item, rows, surface
 
 DATA = rows(
     [

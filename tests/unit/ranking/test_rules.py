@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.ranking.surface import NOW, ask, codes, ids, item, rows, surface
+from tests.support.surfaces import NOW, ask, codes, ids, item, rows, surface
 
 DATA = rows(
     [item("a", "red", price=1.0), item("b", "red"), item("c", "blue"), item("d", brand="acme")],
@@ -116,3 +116,10 @@ def test_a_negative_boost_buries() -> None:
 def test_a_boosted_item_is_a_candidate_beyond_the_fanout() -> None:
     state = surface(DATA, {"limits": {"fanout": 1}}, [rule("boost", "item", "d", boost_value=9.0)])
     assert ids(ask(state, k=2)) == ["d", "a"]
+
+
+def test_of_more_boosted_items_than_the_fanout_those_that_promise_most_are_candidates() -> None:
+    """c: 0 + 1.5 = 1.5; d: 9/10·(1 + 1) = 1.8. So d is drawn, though c's boost is larger; p is the most popular one."""
+    data = rows([item("c")], {"p": 99.0, "d": 9.0})
+    boosts = [rule("boost", "item", "c", boost_value=1.5), rule("boost", "item", "d", boost_value=1.0)]
+    assert ids(ask(surface(data, {"limits": {"fanout": 1}}, boosts), k=2)) == ["d", "p"]

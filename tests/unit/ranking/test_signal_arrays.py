@@ -14,7 +14,7 @@ from recsys.ranking.history import UserLists, build_history
 from recsys.ranking.ids import make_ids
 from recsys.ranking.signal_arrays import from_arrays, to_arrays
 from recsys.ranking.signals import SurfaceSignals, build_signals
-from tests.unit.ranking.surface import item, rows
+from tests.support.surfaces import item, rows
 
 LISTS = NeighbourLists(np.array([0, 1, 1, 1]), as_indices([2]), np.array([0.5]))
 

@@ -17,7 +17,7 @@ from recsys.domain.errors import NotReady, TenantNotFound
 from recsys.domain.history import Pointers
 from recsys.domain.ports import Overview, TenantDocuments, TenantHead
 from recsys.domain.tenant import Tenant
-from tests.unit.ranking.surface import NOW, item, rows
+from tests.support.surfaces import NOW, item, rows
 
 
 class FixedClock:

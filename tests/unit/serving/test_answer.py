@@ -12,7 +12,7 @@ from recsys.domain.recommend import SimilarRequest
 from recsys.domain.tenant import Tenant
 from recsys.serving.answer import recommend, similar, validate
 from recsys.serving.snapshot import DocumentPart, Snapshot, build_part, compose
-from tests.unit.ranking.surface import NOW, item, request, rows
+from tests.support.surfaces import NOW, item, request, rows
 
 TENANT = Tenant(id="t", external_id="shop", name="Shop", created_at=NOW)
 

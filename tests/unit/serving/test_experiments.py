@@ -9,7 +9,7 @@ import pytest
 from recsys.domain.errors import Unprocessable
 from recsys.domain.recommend import ExperimentChoice
 from recsys.serving.answer import recommend, validate
-from tests.unit.ranking.surface import request
+from tests.support.surfaces import request
 from tests.unit.serving.test_answer import call, snapshot
 
 ONLY_ONE = {"name": "one", "config": {"limits": {"max_k": 1}}}

@@ -8,7 +8,7 @@ import pytest
 from recsys.domain.document import DocumentRef
 from recsys.serving.lint import lint
 from recsys.serving.snapshot import SnapshotCatalogue, build_part
-from tests.unit.ranking.surface import NOW, item, rows
+from tests.support.surfaces import NOW, item, rows
 
 CATALOGUE = SnapshotCatalogue(
     {"home": build_part(rows([item("a", "red", brand="x"), item("b", "red"), item("c", "blue")]))}

@@ -12,7 +12,7 @@ from recsys.domain.errors import NotReady, TenantNotFound
 from recsys.serving.answer import recommend
 from recsys.serving.replica import Replica
 from recsys.serving.snapshot import Snapshot
-from tests.unit.ranking.surface import NOW, item, request, rows
+from tests.support.surfaces import NOW, item, request, rows
 from tests.unit.serving.fake_store import FakeServingStore, FixedClock, Recorder
 
 BLOCK_A = '[{"action":"block","target_key":"a","target_type":"item"}]'

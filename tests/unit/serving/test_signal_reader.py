@@ -14,7 +14,7 @@ from recsys.serving import signal_reader
 from recsys.serving.signal_reader import SignalReader
 from recsys.serving.snapshot import SignalPart
 from recsys.storage.signal_files import MappedSignalFiles
-from tests.unit.ranking.surface import item, rows
+from tests.support.surfaces import item, rows
 from tests.unit.serving.fake_store import FakeServingStore
 
 TENANT = "id-one"

@@ -1,0 +1,197 @@
+"""What compiled ranking works on: a table of candidates, a surface, the bounds of a request; arrays by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.ranking.arrays import NO_INDICES, Indices, Values
+from recsys.ranking.compiler import Addresses, Packed, pack
+from recsys.ranking.signals import NEVER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Bytes = npt.NDArray[np.uint8]
+Longs = npt.NDArray[np.int64]
+Grid = npt.NDArray[np.float64]
+
+SIGNALS: Final = ("cooc", "emb", "collab", "content", "session")
+"""The rows of ``Table.raw``."""
+
+MOST_CHOSEN: Final = 256
+_MOST_NODES: Final = MOST_CHOSEN * 256
+_FIRST_SLOTS: Final = 8_192
+_BUCKETS: Final = 512
+_TALLIES: Final = 32
+NO_CAP: Final = 2**31 - 1
+
+
+class Table(NamedTuple):
+    """Working memory for one request at a time, over at most N items and V tags. Entry e is about ``items[e]``.
+
+    ``slots``: hash → entry, −1 where empty. Per entry: ``origin`` (which sources named it, as bits), ``verdict``,
+    ``found`` (which signals found it, as bits), ``raw`` [5, N], ``scores`` [3, N]. For choosing: ``open`` (entries to
+    choose from), their ``bucket_of``, ``heap``, ``gains``, ``compared`` (with how many of the chosen); ``chosen``, the
+    answer. ``shared``, ``node_number``, ``node_next``: which of the chosen carry a tag. ``tally``: the numbers that one
+    request comes to. The arrays over V are as made between requests.
+    """
+
+    slots: Indices
+    items: Indices
+    origin: Bytes
+    verdict: Bytes
+    found: Bytes
+    raw: Grid
+    scores: Grid
+    open: Indices
+    bucket_of: Indices
+    heap: Indices
+    gains: Values
+    compared: Indices
+    chosen: Indices
+    shared: Indices
+    node_number: Indices
+    node_next: Indices
+    buckets: Longs
+    tally: Longs
+    tag_role: Bytes
+    tag_limit: Indices
+    tag_count: Indices
+    tag_node: Indices
+    tag_share: Values
+
+
+class Surface(NamedTuple):
+    """What signals and documents fix for one segment and stretch of time; nothing of the request.
+
+    ``effect`` int32[N]: −1 blocked, else the place of the item's boost in ``boosts``, whose first is 0;
+    ``boost_order``: items that gain, best first. ``pins``: one rule after the other, rule r from ``pin_starts[r]`` on,
+    at most ``pin_most[r]`` of which count. ``tag_caps`` int32[V], or empty when the config caps nothing.
+    """
+
+    prices: Values
+    created_at: Longs
+    tag_starts: Longs
+    tags: Indices
+    popularity: Values
+    effect: Indices
+    boosts: Values
+    boost_order: Indices
+    pins: Indices
+    pin_starts: Longs
+    pin_most: Longs
+    tag_caps: Indices
+
+
+class Bounds(NamedTuple):
+    """The constraints of a request: tags that must and must not be there, and those of which ``caps`` may be answered.
+
+    ``prices``: least and most, NaN where unbounded. ``numbers``: how many tags are required (more than ``required``
+    has, where no item carries one of them), created after (``NEVER``: whenever), 1 if there is a constraint on items.
+    """
+
+    required: Indices
+    forbidden: Indices
+    capped: Indices
+    caps: Indices
+    prices: Values
+    numbers: Longs
+
+
+class Wish(NamedTuple):
+    """The numbers of a request.
+
+    ``baseline``: −1 popularity, else a row of ``Table.raw``; ``uplift``, ``certainty``: boost and c of personalisation.
+    """
+
+    k: int
+    max_pins: int
+    fanout: int
+    baseline: int
+    alpha: float
+    beta: float
+    gamma: float
+    mmr_lambda: float
+    uplift: float
+    certainty: float
+    top_tags: int
+
+
+class Workspace:
+    """A table, and how compiled code finds it."""
+
+    def __init__(self, item_count: int, tag_count: int) -> None:
+        self.table = _make_table(item_count, tag_count)
+        self.addresses: Addresses = pack(self.table, "iiBBBddiiidiiiiillBiiid").addresses
+
+
+class Workspaces:
+    """Workspaces that are not in use, by size. Taking and giving back are atomic, so threads may rank side by side."""
+
+    def __init__(self) -> None:
+        self._free: dict[tuple[int, int], list[Workspace]] = {}
+
+    def take(self, item_count: int, tag_count: int) -> tuple[Workspace, Callable[[Workspace], None]]:
+        """A workspace for at least so many items and tags, and where to give it back."""
+        size = (item_count.bit_length(), tag_count.bit_length())
+        free = self._free.get(size)
+        if free is None:
+            free = self._free.setdefault(size, [])
+        try:
+            return free.pop(), free.append
+        except IndexError:
+            return Workspace(1 << size[0], 1 << size[1]), free.append
+
+
+WORKSPACES: Final = Workspaces()
+"""Those of this process. What was in one never shows: a request begins with an empty table."""
+
+
+def pack_surface(surface: Surface) -> Packed:
+    """A surface as compiled code takes it."""
+    return pack(surface, "dllididiilli")
+
+
+def pack_bounds(bounds: Bounds) -> Packed:
+    """Bounds as compiled code takes them."""
+    return pack(bounds, "iiiidl")
+
+
+NO_BOUNDS: Final = pack_bounds(
+    Bounds(NO_INDICES, NO_INDICES, NO_INDICES, NO_INDICES, np.full(2, np.nan), np.array([0, NEVER, 0]))
+)
+
+
+def _make_table(items: int, tags: int) -> Table:
+    """Pages of it that are never touched cost nothing."""
+    slots = _FIRST_SLOTS
+    while slots < 2 * items:
+        slots *= 2
+    return Table(
+        slots=np.empty(slots, np.int32),
+        items=np.empty(items, np.int32),
+        origin=np.empty(items, np.uint8),
+        verdict=np.empty(items, np.uint8),
+        found=np.empty(items, np.uint8),
+        raw=np.empty((len(SIGNALS), items)),
+        scores=np.empty((3, items)),
+        open=np.empty(items, np.int32),
+        bucket_of=np.empty(items, np.int32),
+        heap=np.empty(items, np.int32),
+        gains=np.empty(items),
+        compared=np.empty(items, np.int32),
+        chosen=np.empty(MOST_CHOSEN, np.int32),
+        shared=np.zeros(MOST_CHOSEN, np.int32),
+        node_number=np.empty(_MOST_NODES, np.int32),
+        node_next=np.empty(_MOST_NODES, np.int32),
+        buckets=np.zeros(_BUCKETS, np.int64),
+        tally=np.zeros(_TALLIES, np.int64),
+        tag_role=np.zeros(tags, np.uint8),
+        tag_limit=np.full(tags, NO_CAP, np.int32),
+        tag_count=np.zeros(tags, np.int32),
+        tag_node=np.full(tags, -1, np.int32),
+        tag_share=np.zeros(tags),
+    )
