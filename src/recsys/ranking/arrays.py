@@ -24,12 +24,6 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 NO_INDICES: Indices = np.empty(0, np.int32)
 
 
-def freeze(*arrays: npt.NDArray[Any]) -> None:
-    """Make arrays read-only, as mapped ones are: to compiled code the two are different types, compiled one by one."""
-    for array in arrays:
-        array.setflags(write=False)
-
-
 def as_indices(values: Iterable[int]) -> Indices:
     """Item or tag indices as an array, in the order given."""
     return np.fromiter(values, np.int32)
@@ -49,15 +43,11 @@ def contains(haystack: Indices, needles: Indices) -> Mask:
 class Csr:
     """Rows of ascending column indices: row r is ``columns[starts[r]:starts[r + 1]]``.
 
-    ``starts`` has one entry more than there are rows (int64); ``columns`` is int32. The arrays are made
-    read-only.
+    ``starts`` has one entry more than there are rows (int64); ``columns`` is int32.
     """
 
     starts: npt.NDArray[np.int64]
     columns: Indices
-
-    def __post_init__(self) -> None:
-        freeze(self.starts, self.columns)
 
     def row(self, index: int) -> Indices:
         """One row, as a view."""
@@ -80,7 +70,7 @@ class Csr:
 class NeighbourLists:
     """Rows of scored items: row r is ``items[starts[r]:starts[r + 1]]`` (int32, ascending), ``values`` alike (float64).
 
-    What a row belongs to (an item, a user, a session) is up to whoever holds the lists. The arrays are made read-only.
+    What a row belongs to (an item, a user, a session) is up to whoever holds the lists.
     """
 
     starts: npt.NDArray[np.int64]
@@ -90,9 +80,6 @@ class NeighbourLists:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "packed", pack((self.starts, self.items, self.values), "lid"))
-
-    def __post_init__(self) -> None:
-        freeze(self.starts, self.items, self.values)
 
     def row(self, index: int) -> tuple[Indices, Values]:
         """One row, as views."""

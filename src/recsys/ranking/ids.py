@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from recsys.ranking.arrays import NO_INDICES, Indices, freeze
+from recsys.ranking.arrays import NO_INDICES, Indices
 from recsys.ranking.compiler import compiled, compiled_for_threads
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ class Ids:
     _texts: dict[int, str] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        freeze(self.utf8, self.starts, self.slots)
+        for array in (self.utf8, self.starts, self.slots):
+            array.setflags(write=False)
         self.find(("",))  # compiles now, on the thread that builds, and not at the first request
 
     def __len__(self) -> int:

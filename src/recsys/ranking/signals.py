@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from recsys.ranking.arrays import Csr, Indices, Mask, NeighbourLists, Values, add_up, freeze, make_csr
+from recsys.ranking.arrays import Csr, Indices, Mask, NeighbourLists, Values, add_up, make_csr
 from recsys.ranking.ids import Ids, make_ids
 
 if TYPE_CHECKING:
@@ -41,9 +41,6 @@ class PopularityRows:
     ages: Values
     scores: Values
 
-    def __post_init__(self) -> None:
-        freeze(self.items, self.ages, self.scores)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SurfaceSignals:
@@ -71,9 +68,6 @@ class SurfaceSignals:
     session: NeighbourLists | None = None
     collab: UserLists | None = None
     history: History | None = None
-
-    def __post_init__(self) -> None:
-        freeze(self.prices, self.created_at)
 
     def decayed_popularity(self, half_life_days: float | None) -> Values:
         """Pop(i), float64[N]: Σ over days of score · 2^(−age/half_life_days); None counts every day alike."""
