@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from statistics import median
 
@@ -23,12 +23,30 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Bar:
+    """What is asked for, and what was measured: the median over the rounds unless ``what`` says otherwise."""
+
+    what: str
+    measured: float
+    unit: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def met(self) -> bool:
+        """Whether the measured value holds."""
+        low = self.at_least is None or self.measured >= self.at_least
+        return low and (self.at_most is None or self.measured <= self.at_most)
+
+
+@dataclass(frozen=True)
 class Section:
-    """One benchmark: what was done, and what came out."""
+    """One benchmark: what was done, what came out, and which bars that is held to."""
 
     name: str
     what: str
     figures: list[Figure]
+    bars: list[Bar] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -49,8 +67,19 @@ class Rounds:
     def add(self, case: str, measure: str, unit: str, value: float) -> None:
         self._values.setdefault((case, measure, unit), []).append(value)
 
+    def median(self, case: str, measure: str) -> float:
+        """The median of what was added."""
+        return median(self._of(case, measure))
+
+    def most(self, case: str, measure: str) -> float:
+        """The largest of what was added."""
+        return max(self._of(case, measure))
+
     def figures(self) -> list[Figure]:
         return [Figure(*names, tuple(values)) for names, values in self._values.items()]
+
+    def _of(self, case: str, measure: str) -> list[float]:
+        return next(values for (at, name, _), values in self._values.items() if (at, name) == (case, measure))
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

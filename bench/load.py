@@ -13,7 +13,8 @@ import msgspec
 from bench.figure import Options, Rounds, Section
 from bench.http_client import NDJSON, PATIENCE_S, Client, http_request, run
 from bench.service import ADMIN, DEVELOPER, databases, developer, directory, make_tenant, port_of
-from bench.synthetic import SURFACE, ndjson, surface_rows
+from bench.synthetic import SURFACE, ndjson
+from bench.synthetic_signals import surface_rows
 from tests.support.server import serve
 
 ITEMS, DAYS = 20_000, 10

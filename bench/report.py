@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.figure import Figure, Section
+from bench.figure import Bar, Figure, Section
 from bench.machine import Circumstances
 
 RESULTS = Path(__file__).parent / "results"
@@ -19,12 +19,18 @@ def write(name: str, about: Circumstances, sections: Sequence[Section], seconds:
     value = {
         "circumstances": about,
         "seconds": round(seconds, 1),
+        "bars": [_bar(bar) for section in sections for bar in section.bars],
         "sections": [_section(section) for section in sections],
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(value)) + b"\n")
     (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
     return text
+
+
+def _bar(bar: Bar) -> dict[str, object]:
+    limits = {"at_least": bar.at_least, "at_most": bar.at_most}
+    return {"what": bar.what, "measured": bar.measured, "unit": bar.unit, **limits, "met": bar.met}
 
 
 def _section(section: Section) -> dict[str, object]:
@@ -50,6 +56,7 @@ def markdown(about: Circumstances, sections: Sequence[Section], seconds: float) 
         "",
         _machine(about, seconds),
         "",
+        *_bars([bar for section in sections for bar in section.bars]),
         "Each figure: median (min – max) over the rounds. Ratios matter; absolute figures drift with the machine.",
     ]
     for section in sections:
@@ -70,11 +77,23 @@ def _machine(about: Circumstances, seconds: float) -> str:
     return " · ".join(facts)
 
 
+def _bars(bars: Sequence[Bar]) -> Iterator[str]:
+    """What is asked for beside what this run measured."""
+    if not bars:
+        return
+    yield from ("## bars", "", "| asked for | limit | measured | met |", "|---|---:|---:|---|")
+    for bar in bars:
+        limit = f"≥ {bar.at_least:g}" if bar.at_least is not None else f"≤ {bar.at_most:g}"
+        unit = f" {bar.unit}" if bar.unit else ""
+        yield f"| {bar.what} | {limit}{unit} | {_number(bar.measured)}{unit} | {'yes' if bar.met else '**no**'} |"
+    yield ""
+
+
 def _table(figures: Sequence[Figure]) -> Iterator[str]:
     cases = list(dict.fromkeys(each.case for each in figures))
     measures = list(dict.fromkeys((each.measure, each.unit) for each in figures))
     cells = {(each.case, each.measure): _cell(each) for each in figures}
-    yield f"| | {' | '.join(f'{measure}, {unit}' for measure, unit in measures)} |"
+    yield f"| | {' | '.join(', '.join(filter(None, names)) for names in measures)} |"
     yield "|---|" + "---:|" * len(measures)
     for case in cases:
         yield f"| {case} | {' | '.join(cells.get((case, measure), '') for measure, _ in measures)} |"

@@ -1,133 +1,117 @@
-"""``serve``: one worker on one core against the frozen yardstick, load from the other core, alternating."""
+"""``serve``: one worker on one core beside the yardstick and a Litestar handler, in turn; load from the other core."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from itertools import cycle, islice
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
-import msgspec
+from bench.figure import Bar, Options, Rounds, Section, percentile
+from bench.load_generator import Load
+from bench.process import GENERATOR_CORE, SERVER_CORE, memory, pinned
+from bench.service import directory
+from bench.synthetic import ANCHORED, ANONYMOUS, CASES
+from bench.target import Target, counted, litestar, load, typical_answer, yardstick
+from bench.tenants import NEIGHBOURS, Shops, encoded, prepare
 
-from bench.figure import Options, Rounds, Section, percentile
-from bench.http_client import Client, http_request, run
-from bench.load_generator import Load, hammer
-from bench.process import GENERATOR_CORE, SERVER_CORE, cpu_seconds, pinned, rss_mb
-from bench.service import developer, directory, load_tenant, make_tenant, port_of
-from bench.synthetic import requests, surface_rows
-from tests.support.databases import SqliteTemplate
-from tests.support.server import free_port, serve
-
-ITEMS, NEIGHBOURS, DAYS = 20_000, 30, 3
+ITEMS = 100_000
 WARM_UP_S = 0.5
-ROOT = Path(__file__).parents[1]
-
-Target = tuple[str, int, int]
-"""Name, port, process id."""
+_BARS = ((ANCHORED, 0.35), (ANONYMOUS, 0.6))
 
 
 def measure(options: Options) -> Section:
-    """Every case on the service and on the yardstick."""
+    """Every case on all three."""
     rounds = Rounds()
     with ExitStack() as stack:
         path = stack.enter_context(directory())
-        with pinned(SERVER_CORE):
-            server = stack.enter_context(serve(SqliteTemplate(path).fresh(), path))
-        with developer(server) as client:
-            key = make_tenant(client, "shop")
-            load_tenant(client, "shop", surface_rows(ITEMS, neighbours=NEIGHBOURS, days=DAYS))
+        shops = prepare(path, [ITEMS])
+        recsys = stack.enter_context(shops.serving())
         stack.enter_context(pinned(GENERATOR_CORE))
-        recsys: Target = ("recsys", port_of(server), server.process.pid)
-        for case, bodies in requests(ITEMS).items():
-            _measure_case(case, _encoded(bodies, key), recsys, options, rounds)
-    what = (
-        f"One worker on core {SERVER_CORE}, the generator with {options.connections} connections on core "
-        f"{GENERATOR_CORE}, SQLite; {ITEMS:,} items × {NEIGHBOURS} neighbours, 5 tags, 50 rules, k = 20, API key. "
-        f"Yardstick: a raw ASGI app on the same uvicorn settings, a constant answer of the same size. "
-        f"Rounds of {options.seconds:g} s alternate; latencies include waiting behind the other connections. Compare "
-        "by CPU: a server less than about 95 % busy was not at its limit, because other processes had the core or "
-        "because it waited for the generator, as the yardstick always does a little. Its rate is then too low, and a "
-        "ratio of rates to it too favourable. CPU is what /proc books on the process; part of the kernel's "
-        "network work is not."
-    )
-    return Section("serve", what, rounds.figures())
+        for case, sent in encoded(shops.tenants[ITEMS]).items():
+            _measure_case(case, sent, recsys, shops, options, rounds)
+    bars = [
+        Bar(f"{case}, {ITEMS:,} items: rate of the yardstick's", rounds.median(_name(case, recsys), _RATIO), "×", limit)
+        for case, limit in _BARS
+    ]
+    dropped = max(rounds.most(_name(case, recsys), _DROPPED) for case in CASES)
+    bars.append(Bar("exposures dropped while measuring (worst round)", dropped, "", at_most=0))
+    return Section("serve", _what(options), rounds.figures(), bars)
 
 
-def _encoded(bodies: list[dict[str, object]], key: Mapping[str, str]) -> list[bytes]:
-    return [http_request("POST", "/v1/recommend", key, msgspec.json.encode(body)) for body in bodies]
+_DROPPED, _DROP_COUNTER = "exposures dropped", "recsys_exposures_dropped_total"
+_RATIO = "rate of the yardstick's"
 
 
-def _measure_case(case: str, sent: list[bytes], recsys: Target, options: Options, rounds: Rounds) -> None:
-    size = run(_answer_size(recsys[1], sent))
-    with _yardstick(size) as yardstick:
-        targets = [recsys, yardstick]
+def _name(case: str, target: Target) -> str:
+    return f"{case}: {target.name}"
+
+
+@dataclass(frozen=True)
+class Round:
+    """What came of one round, and what it cost the server; ``dropped``: exposures that did not get into the log."""
+
+    load: Load
+    cpu: float
+    dropped: float
+
+    @property
+    def cost(self) -> float:
+        """CPU seconds per request."""
+        return self.cpu / len(self.load.latencies)
+
+
+def _measure_case(
+    case: str, sent: Sequence[bytes], recsys: Target, shops: Shops, options: Options, rounds: Rounds
+) -> None:
+    answer = typical_answer(recsys, sent)
+    rounds.add(_name(case, recsys), "answer", "B", len(answer))
+    with yardstick(answer) as constant, litestar(answer, shops.path) as typed:
+        targets = [recsys, constant, typed]
         for target in targets:
-            _load(target, sent, options.connections, WARM_UP_S)
-        rounds.add(f"{case}: recsys", "answer", "B", size)
+            load(target, sent, options.connections, WARM_UP_S)
         for number in range(options.rounds):
-            rates, costs = {}, {}
+            done = {}
             for target in targets if number % 2 == 0 else reversed(targets):
-                cpu = cpu_seconds(target[2])
-                load = _load(target, sent, options.connections, options.seconds)
-                spent = cpu_seconds(target[2]) - cpu
-                _note(f"{case}: {target[0]}", target, load, spent, rounds)
-                costs[target[0]] = spent / len(load.latencies)
-                rates[target[0]] = load.per_second
-            rounds.add(f"{case}: recsys", "rate of the yardstick's", "%", 100 * rates["recsys"] / rates["yardstick"])
-            rounds.add(f"{case}: recsys", "CPU of the yardstick's", "×", costs["recsys"] / costs["yardstick"])
+                done[target] = _ask(target, sent, options, logs=target is recsys)
+                _note(_name(case, target), target, done[target], shops.cache, rounds)
+            for target in (recsys, typed):
+                rate = done[target].load.per_second / done[constant].load.per_second
+                rounds.add(_name(case, target), _RATIO, "×", rate)
+                rounds.add(_name(case, target), "CPU of the yardstick's", "×", done[target].cost / done[constant].cost)
+            rounds.add(_name(case, recsys), _DROPPED, "", done[recsys].dropped)
 
 
-def _note(case: str, target: Target, load: Load, cpu: float, rounds: Rounds) -> None:
-    rounds.add(case, "rate", "req/s", load.per_second)
-    rounds.add(case, "p50", "ms", 1e3 * percentile(load.latencies, 50))
-    rounds.add(case, "p99", "ms", 1e3 * percentile(load.latencies, 99))
-    rounds.add(case, "server CPU", "µs/req", 1e6 * cpu / len(load.latencies))
-    rounds.add(case, "server busy", "%", 100 * cpu / load.seconds)
-    rounds.add(case, "generator busy", "%", 100 * load.client_share)
-    rounds.add(case, "RSS", "MB", rss_mb(target[2]))
+def _ask(target: Target, sent: Sequence[bytes], options: Options, *, logs: bool) -> Round:
+    dropped = counted(target, _DROP_COUNTER) if logs else 0
+    cpu = target.cpu_seconds()
+    done = load(target, sent, options.connections, options.seconds)
+    spent = target.cpu_seconds() - cpu
+    return Round(done, spent, counted(target, _DROP_COUNTER) - dropped if logs else 0)
 
 
-def _load(target: Target, sent: list[bytes], connections: int, seconds: float) -> Load:
-    # Each connection begins elsewhere in the list, so that they do not all ask the same thing at the same time.
-    step = max(1, len(sent) // connections)
-    sources = [islice(cycle(sent), number * step, None) for number in range(connections)]
-    load = run(hammer(target[1], sources, seconds))
-    if load.statuses.keys() != {200}:
-        raise RuntimeError(f"{target[0]} answered {dict(load.statuses)}")
-    return load
+def _note(case: str, target: Target, done: Round, cache: Path, rounds: Rounds) -> None:
+    held = memory(target.pids[0], cache)
+    rounds.add(case, "rate", "req/s", done.load.per_second)
+    rounds.add(case, "p50", "ms", 1e3 * percentile(done.load.latencies, 50))
+    rounds.add(case, "p99", "ms", 1e3 * percentile(done.load.latencies, 99))
+    rounds.add(case, "server CPU", "µs/req", 1e6 * done.cost)
+    rounds.add(case, "server busy", "%", 100 * done.cpu / done.load.seconds)
+    rounds.add(case, "generator busy", "%", 100 * done.load.client_share)
+    rounds.add(case, "RSS", "MB", held.rss)
+    rounds.add(case, "of it private", "MB", held.private)
 
 
-async def _answer_size(port: int, sent: list[bytes]) -> int:
-    client = await Client.connect(port)
-    sizes = [len((await client.must(request)).body) for request in sent]
-    client.close()
-    return int(median(sizes))
-
-
-@contextmanager
-def _yardstick(size: int) -> Iterator[Target]:
-    port = free_port()
-    with pinned(SERVER_CORE):
-        process = subprocess.Popen([sys.executable, "-m", "bench.yardstick", str(port), str(size)], cwd=ROOT)
-    try:
-        run(_wait_for(port))
-        yield "yardstick", port, process.pid
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-async def _wait_for(port: int, timeout_s: float = 20) -> None:
-    give_up_at = time.monotonic() + timeout_s
-    while True:
-        try:
-            (await Client.connect(port)).close()
-            return
-        except OSError:
-            if time.monotonic() > give_up_at:
-                raise
-            time.sleep(0.05)  # noqa: ASYNC251 - nothing else runs on this loop
+def _what(options: Options) -> str:
+    return (
+        f"One worker on core {SERVER_CORE}, the generator with {options.connections} connections on core "
+        f"{GENERATOR_CORE}, SQLite; {ITEMS:,} items × {NEIGHBOURS} neighbours from a prepared file, 5 tags, 50 rules, "
+        "MMR, k = 20, API key, exposure log. Yardstick: a raw ASGI app on the same uvicorn settings, a constant answer "
+        "of the length of this case's median answer. Litestar handler: the service's request type decoded, an answer "
+        "of the service encoded, nothing in between. "
+        f"Rounds of {options.seconds:g} s alternate, ratios are made per round; latencies include waiting behind the "
+        "other connections. A server less than about 95 % busy was not at its limit, because other processes had the "
+        "core or because it waited for the generator, as the yardstick always does a little. Its rate is then too low, "
+        "and a ratio of rates to it too favourable; compare by CPU. CPU is what /proc books on the process; part of "
+        "the kernel's network work is not."
+    )

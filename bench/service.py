@@ -11,9 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from bench.http_client import NDJSON
-from bench.synthetic import CONFIG, SURFACE, ndjson, rules
-from recsys.domain.catalogue import SurfaceRows
+from bench.synthetic import CONFIG, rules
 from tests.support.databases import SqliteTemplate, postgres_server
 from tests.support.server import Server
 
@@ -52,11 +50,8 @@ def make_tenant(client: httpx.Client, tenant: str) -> dict[str, str]:
     return {"x-api-key": made.json()["key"]}
 
 
-def load_tenant(client: httpx.Client, tenant: str, rows: SurfaceRows) -> None:
-    """Load rows, config and rules."""
-    for path, body in ndjson(rows):
-        url = f"{ADMIN}/{tenant}/{path}?surface={SURFACE}&mode=replace"
-        client.put(url, content=body, headers=NDJSON).raise_for_status()
+def put_documents(client: httpx.Client, tenant: str) -> None:
+    """Config and rules."""
     documents: dict[str, Any] = {"config": CONFIG, "rules": rules()}
     for name, document in documents.items():
         client.put(f"{ADMIN}/{tenant}/{name}", json=document).raise_for_status()

@@ -4,71 +4,46 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
-from recsys.domain.catalogue import Covisit, Item, Popularity, SurfaceRows
+from recsys.domain.catalogue import Covisit, Popularity, SurfaceRows
 
 SURFACE = "home"
+USERS = 20_000
+ANONYMOUS, ANCHORED, KNOWN_USER = "anonymous popularity", "10 anchors", "known user"
+EXPLAINED = "10 anchors, constraints, explain"
+ALL_SIGNALS = "10 anchors, known user, all signals"
+CASES = (ANONYMOUS, ANCHORED, KNOWN_USER, EXPLAINED)
 CONFIG: dict[str, Any] = {
     "weights": {"pop": 1, "cooc": 0.5, "emb": 0.2},
     "popularity": {"half_life_days": 7},
+    "diversity": {"mmr_lambda": 0.7},
+    "exclude": {"event_types": ["purchase"], "window_days": 30},
 }
-_FIRST_DAY = date(2026, 1, 1)
-_OPENING = datetime(2025, 1, 1, tzinfo=UTC)
-_SKEW = 0.9
-_TAGS, _BRANDS, _CATEGORIES = 200, 100, 30
+
+
+def item_codes(items: int) -> npt.NDArray[np.int64]:
+    """The number in each item's id; items are numbered by popularity, but their ids are not in that order."""
+    return np.arange(items) * 7_919 % 1_000_003
+
+
+def item_text(code: int) -> str:
+    """The id with this number in it."""
+    return f"item-{code:07d}"
 
 
 def item_id(number: int) -> str:
-    """Items are numbered by popularity; their ids are not in that order."""
-    return f"item-{number * 7_919 % 1_000_003:07d}"
+    """The id of the item that stands at this place in popularity."""
+    return item_text(number * 7_919 % 1_000_003)
 
 
-def surface_rows(items: int, *, neighbours: int, days: int) -> SurfaceRows:
-    """A surface with five tags per item: three of its own, the brand and the category."""
-    draw = random.Random(20_260_101)
-    ids = [item_id(number) for number in range(items)]
-    dates = [_FIRST_DAY + timedelta(days=day) for day in range(days)]
-    return SurfaceRows(
-        surface=SURFACE,
-        data_revision=1,
-        items=[_item(each, draw) for each in ids],
-        popularity=[
-            (each, day, round(1e6 / (number + 1) ** _SKEW * draw.uniform(0.5, 1.5), 3))
-            for number, each in enumerate(ids)
-            for day in dates
-        ],
-        covisits=[
-            (each, ids[other], _FIRST_DAY, float(draw.randint(1, 100)))
-            for number, each in enumerate(ids)
-            for other in _neighbours(number, items, neighbours, draw)
-        ],
-    )
-
-
-def _item(each: str, draw: random.Random) -> Item:
-    return Item(
-        item_id=each,
-        title=f"The product {each}",
-        tags=[f"tag-{number}" for number in draw.sample(range(_TAGS), 3)],
-        brand=f"brand-{draw.randrange(_BRANDS)}",
-        category=f"category-{draw.randrange(_CATEGORIES)}",
-        price=round(draw.uniform(1, 500), 2),
-        created_at=_OPENING + timedelta(days=draw.randrange(365)),
-    )
-
-
-def _neighbours(number: int, items: int, count: int, draw: random.Random) -> set[int]:
-    """Other items, popular ones more often than others."""
-    chosen: set[int] = set()
-    while len(chosen) < count:
-        other = int(items * draw.random() ** 2)
-        if other != number:
-            chosen.add(other)
-    return chosen
+def user_id(number: int) -> str:
+    """One of the known users; in code point order."""
+    return f"user-{number:07d}"
 
 
 def rules() -> list[dict[str, Any]]:
@@ -85,33 +60,33 @@ def rules() -> list[dict[str, Any]]:
         {"enabled": False},
     ]
     for number in range(48):
-        boost = {"action": "boost", "target_type": "tag", "target_key": f"tag-{number}", "boost_value": 0.05}
+        boost = {"action": "boost", "target_type": "tag", "target_key": f"tag-{number:03d}", "boost_value": 0.05}
         made.append({"id": f"rule-{number}", **boost, **elsewhere[number % len(elsewhere)]})
     return made
 
 
-def requests(items: int, count: int = 64) -> dict[str, list[dict[str, Any]]]:
-    """Bodies of ``POST /v1/recommend`` by case."""
+def requests(items: int, count: int = 512, *, all_signals: bool = False) -> dict[str, list[dict[str, Any]]]:
+    """Bodies of ``POST /v1/recommend`` by case, as many different ones; ``all_signals``: also where all are in play."""
     draw = random.Random(7)
     plain: dict[str, Any] = {"surface": SURFACE, "k": 20}
-    popularity = {**plain, "user": {"anonymous_id": "a-1"}, "algorithm": "popularity"}
-    anchored = [
-        {
-            **plain,
-            "user": {"user_id": f"u-{number}"},
-            "anchors": {"item_ids": [item_id(int(items * draw.random() ** 2)) for _ in range(10)]},
-        }
-        for number in range(count)
-    ]
+
+    def anchors() -> dict[str, Any]:
+        return {"item_ids": [item_id(int(items * draw.random() ** 2)) for _ in range(10)]}
+
+    anonymous = [{**plain, "user": {"anonymous_id": f"a-{draw.getrandbits(64):016x}"}} for _ in range(count)]
+    users = [{**plain, "user": {"user_id": user_id(draw.randrange(USERS))}} for _ in range(count)]
+    anchored = [{**plain, "user": {"user_id": f"new-{number}"}, "anchors": anchors()} for number in range(count)]
     narrow = {
-        "constraints": {"forbidden_tags": ["tag-1"], "max_per_tag": {"tag-2": 2}, "price_min": 5, "price_max": 400},
+        "constraints": {"forbidden_tags": ["tag-001"], "max_per_tag": {"tag-002": 2}, "price_min": 5, "price_max": 400},
         "options": {"explain": "summary"},
     }
-    return {
-        "anonymous popularity": [popularity],
-        "10 anchors": anchored,
-        "10 anchors, constraints, explain": [{**each, **narrow} for each in anchored],
+    cases = {
+        ANONYMOUS: [{**each, "algorithm": "popularity"} for each in anonymous],
+        ANCHORED: anchored,
+        KNOWN_USER: users,
+        EXPLAINED: [{**each, **narrow} for each in anchored],
     }
+    return {**cases, ALL_SIGNALS: [{**each, "anchors": anchors()} for each in users]} if all_signals else cases
 
 
 def ndjson(rows: SurfaceRows) -> Iterator[tuple[str, bytes]]:
