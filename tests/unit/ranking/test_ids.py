@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.ranking import ids as module
@@ -11,6 +11,7 @@ from recsys.ranking.ids import Ids, make_ids
 TEXTS = st.text(st.characters(exclude_categories=()) | st.sampled_from("aé\0😀\ud800"), max_size=6)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.sets(TEXTS), st.lists(TEXTS))
 def test_ids_are_the_inverse_of_a_sorted_list(known: set[str], asked: list[str]) -> None:
     ordered = sorted(known)

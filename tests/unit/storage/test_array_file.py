@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
@@ -48,6 +48,7 @@ def test_arrays_come_back_as_plain_aligned_read_only_views(path: Path) -> None:
         assert found[name].ctypes.data % 64 == 0 or not array.size
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     st.dictionaries(
         st.text(max_size=8),
