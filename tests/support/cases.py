@@ -237,4 +237,5 @@ def cases(*, known_users: bool = False) -> st.SearchStrategy[Case]:
         fed = crowd.fed(known_users=known_users)
         return Case(crowd.data(), fed, crowd.config(), crowd.rules(), crowd.wish(), subject)
 
-    return small | st.builds(crowded, st.integers(0, 2**63), subjects)
+    large = st.builds(crowded, st.integers(0, 2**63), subjects)
+    return small | large | large

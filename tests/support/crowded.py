@@ -50,13 +50,13 @@ class Crowd:
         chance = self._chance
         return {
             "algorithm": chance.choice(ALGORITHMS),
-            "limits": {"fanout": chance.choice([1, 2, 4, 8, 500]), "max_pins": chance.randint(0, 3)},
+            "limits": {"fanout": chance.choice([1, 2, 4, 8, 500]), "max_pins": chance.choice([0, 1, 2, 3, 3])},
             "popularity": {"half_life_days": chance.uniform(0.5, 3)} if self._maybe() else {},
             "anchors": {"half_life": chance.uniform(0.5, 3)} if self._maybe() else {},
             "diversity": {
-                "mmr_lambda": chance.choice([None, 0.5, chance.random(), chance.random()]),
-                "brand_cap": chance.choice([None, None, 1, 2]),
-                "category_cap": chance.choice([None, None, 2, 4]),
+                "mmr_lambda": chance.choice([None, 0.5, chance.uniform(0.2, 0.8), chance.uniform(0.2, 0.8)]),
+                "brand_cap": chance.choice([None, None, None, 1]),
+                "category_cap": chance.choice([None, None, None, 4]),
             },
             "personalization": {
                 "boost": chance.choice([0, 0.5, chance.random()]),
@@ -85,14 +85,15 @@ class Crowd:
         return wish
 
     def _rule(self) -> dict[str, Any]:
+        """Rules are about the same few items, so that they meet: what is pinned is boosted too."""
         chance = self._chance
         tag: dict[str, Any] = {"target_type": "tag", "target_key": chance.choice(self._tags)}
-        targets: list[dict[str, Any]] = [{"target_type": "item", "item_ids": self._some(self._ids, 1, 4)}, tag]
+        targets: list[dict[str, Any]] = [{"target_type": "item", "item_ids": self._some(self._ids[:5], 1, 3)}, tag]
         actions: list[dict[str, Any]] = [
             {"action": "block"},
             {"action": "pin", "max_pins": chance.randint(1, 2)},
             {"action": "pin"},
-            {"action": "boost", "boost_value": chance.uniform(-1, 2)},
+            {"action": "boost", "boost_value": chance.uniform(-1, 6)},
             {"action": "boost", "boost_value": chance.choice([-1, 0.1, 0.2, 1])},
         ]
         action = chance.choice(actions)
@@ -101,7 +102,7 @@ class Crowd:
 
     def _item(self, name: str) -> Item:
         chance = self._chance
-        return item(name, *self._some(self._tags, 0, 3), price=chance.choice([None, 1.0, 5.0]))
+        return item(name, *self._some(self._tags, 1, 3), price=chance.choice([None, 1.0, 5.0]))
 
     def _event(self) -> Event:
         chance = self._chance
