@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import cycle
 from statistics import median
-from time import perf_counter, process_time, thread_time
+from time import perf_counter, process_time, sleep, thread_time
 from typing import Any, cast
 
 import msgspec
@@ -42,6 +42,8 @@ from recsys.serving.snapshot import Snapshot
 
 NEIGHBOURS, DAYS = 200, 3
 BATCH, BATCHES = 64, 30
+DRAINED_S = 0.3
+"""After which the log's thread has written what it was given."""
 HEADERS = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json"), (b"x-api-key", KEY.encode())]
 
 
@@ -181,6 +183,7 @@ def micros_each(what: Callable[[], None]) -> tuple[float, float]:
         for _ in range(BATCH):
             what()
         costs.append(1e6 * (thread_time() - began) / BATCH)
+    sleep(DRAINED_S)
     others = process_time() - everything - (thread_time() - here)
     return sorted(costs)[BATCHES // 4], 1e6 * others / (BATCH * BATCHES)
 
