@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.e2e.conftest import RECOMMEND, set_up
 from tests.support.databases import SqliteTemplate
 from tests.support.server import DEV, Server, serve
 
@@ -137,3 +138,30 @@ def test_what_was_acknowledged_is_in_the_log_whoever_was_killed(
             again = acknowledged[start : start + 1_000]
             assert send(client, again)["duplicates"] == len(again), "a restart forgot what it had accepted"
     assert logged(tmp_path) == found
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "without its supervisor"])
+def test_a_service_that_ends_writes_the_exposures_that_wait(
+    sqlite_template: SqliteTemplate, tmp_path: Path, sent: signal.Signals
+) -> None:
+    with serve(sqlite_template.fresh(), tmp_path, workers=2) as server, server.client() as client:
+        set_up(client)
+        ids = {f"shown-{number}" for number in range(100)}
+        for each in ids:
+            client.post("/v1/recommend", json=RECOMMEND, headers={"X-Request-Id": each}).raise_for_status()
+        server.process.send_signal(sent)
+        server.process.wait()
+        deadline = time.monotonic() + 20
+        while ids - set(exposed(tmp_path)):
+            assert time.monotonic() < deadline, "exposures are missing"
+            time.sleep(0.1)
+    assert max(Counter(exposed(tmp_path)).values()) == 1
+
+
+def exposed(directory: Path) -> list[str]:
+    """The requests whose answers stand in the log, but for those of the set-up."""
+    found = []
+    for path in directory.glob("recsys-logs/exposures/*/*/*.jsonl"):
+        *whole, _torn = path.read_bytes().split(b"\n")
+        found += [json.loads(line)["request_id"] for line in whole]
+    return [each for each in found if each.startswith("shown-")]

@@ -69,6 +69,9 @@ def _not_ready(request: httpx.Request) -> Iterator[str]:
     if request.url.host == IN_PROCESS:
         yield "See how the database is: recsys migrate status --db …"
         return
+    if request.url.path == "/v1/events":
+        yield "Send the file again: nothing counts twice. What holds it up stands in the service's log."
+        return
     yield f"What it is waiting for: curl {request.url.copy_with(raw_path=b'/health/detailed')}"
     yield "To act now, work on its database: the same command with --db, or break glass (docs/runbook.md)."
 

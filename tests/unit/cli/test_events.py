@@ -70,3 +70,12 @@ def test_what_cannot_be_sent_is_refused_before_anything_is(service: Service, tex
     assert done.exit_code == 2
     assert said in done.stderr
     assert service.asked == []
+
+
+def test_a_service_that_cannot_write_is_asked_again(service: Service) -> None:
+    problem = {"status": 503, "code": "RECSYS_NOT_READY", "title": "Not ready", "detail": "The log cannot be written."}
+    service.on("POST /v1/events", httpx.Response(503, json=problem))
+    done = run("events", "send", "-", *OPTIONS, text='{"event_id": "e1"}')
+    assert done.exit_code == 1
+    assert "Send the file again: nothing counts twice." in done.stderr
+    assert "--db" not in done.stderr

@@ -72,6 +72,24 @@ def test_what_the_replica_tells(metrics: Metrics) -> None:
     assert 0 <= found["recsys_control_plane_staleness_seconds", (worker,)] < 5
 
 
+def test_what_the_log_tells(metrics: Metrics) -> None:
+    metrics.exposures_written(64)
+    metrics.exposures_lost(3)
+    metrics.exposure_refused()
+    metrics.log_failed()
+    metrics.queued(17)
+    metrics.events(accepted=998, duplicates=2, rejected=0)
+    found = samples(metrics)
+    assert found["recsys_exposures_written_total", ()] == 64
+    assert found["recsys_exposures_dropped_total", (("reason", "write_failed"),)] == 3
+    assert found["recsys_exposures_dropped_total", (("reason", "queue_full"),)] == 1
+    assert found["recsys_log_errors_total", ()] == 1
+    assert found["recsys_log_queue", (("worker", "0"),)] == 17
+    assert found["recsys_events_total", (("verdict", "accepted"),)] == 998
+    assert found["recsys_events_total", (("verdict", "duplicate"),)] == 2
+    assert ("recsys_events_total", (("verdict", "rejected"),)) not in found
+
+
 def test_counters_are_summed_and_gauges_stand_side_by_side(metrics: Metrics, tmp_path: Path) -> None:
     other = Metrics(tmp_path)
     metrics.request("POST /v1/recommend", 200, 0.1)
