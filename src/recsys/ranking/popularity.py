@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PopularityRanking:
-    """``scores`` float64[N], ``norms`` these normalised; ``order`` item indices, most popular first; ``rank`` its inverse.
+    """``scores`` float64[N], ``norms`` these normalised; ``order`` items, most popular first, ``rank`` its inverse.
 
     Items without popularity stand at the end of ``order``, so whoever walks it sees every item.
     """

@@ -180,8 +180,15 @@ def _offer(surface: Packed, ground: Ground) -> Packed:
         kernel.begin(workspace.addresses, EMPTY_OFFER.addresses, NO_INDICES, NO_INDICES, False)
         kernel.make_offer(workspace.addresses, surface.addresses, NO_BOUNDS.addresses, order, ground.fanout)
         table, count, slots = workspace.table, workspace.table.tally[kernel.COUNT], workspace.table.tally[kernel.SLOTS]
-        in_use = (table.slots[:slots], table.items[:count], table.origin[:count], table.verdict[:count], table.tally)
-        return pack_offer(Offer(*(part.copy() for part in in_use)))
+        return pack_offer(
+            Offer(
+                slots=table.slots[:slots].copy(),
+                items=table.items[:count].copy(),
+                origin=table.origin[:count].copy(),
+                verdict=table.verdict[:count].copy(),
+                tally=table.tally.copy(),
+            )
+        )
     finally:
         give_back(workspace)
 
