@@ -23,7 +23,7 @@ DOCUMENTS = "documents"
 def measure(options: Options) -> Section:
     """Each once per round."""
     rounds = Rounds()
-    signals = signals_of(ITEMS)
+    signals = signals_of(ITEMS, TENANT.id)
     case = f"{ITEMS:,} items × {NEIGHBOURS} neighbours"
     with directory() as path, pinned(SERVER_CORE):
         for number in range(options.rounds):

@@ -26,6 +26,7 @@ from bench.service import directory
 from bench.snapshot import KEY, NOW, TENANT, directory_of, make_snapshot
 from bench.synthetic import requests
 from bench.synthetic_signals import shop, surface_signals
+from bench.synthetic_users import SALT
 from recsys.bootstrap.settings import Settings
 from recsys.bootstrap.wiring import build_service
 from recsys.domain.exposure import Exposure
@@ -63,7 +64,7 @@ def main() -> None:
     given = _arguments()
     with ExitStack() as stack:
         stack.enter_context(pinned(SERVER_CORE))
-        snapshot = make_snapshot(surface_signals(shop(given.items, neighbours=NEIGHBOURS, days=DAYS)))
+        snapshot = make_snapshot(surface_signals(shop(given.items, neighbours=NEIGHBOURS, days=DAYS), TENANT.id))
         service = stack.enter_context(_service(snapshot))
         print(f"CPU µs on core {SERVER_CORE}, {given.items:,} items × {NEIGHBOURS} neighbours, 50 rules, k = 20")
         for case, bodies in requests(given.items).items():
@@ -87,7 +88,7 @@ def _service(snapshot: Snapshot) -> Iterator[Service]:
     """The service as it is wired, with its log, but for the replica; nothing connects to its database."""
     held = cast("Replica", Held(snapshot, directory_of()))
     with directory() as path:
-        built = build_service(Settings(db=f"sqlite:///{path}/unused.db"))
+        built = build_service(Settings(db=f"sqlite:///{path}/unused.db", subject_salt=SALT))
         service = replace(built, replica=held, authenticator=Authenticator(held))
         service.log.start()
         yield service
@@ -113,7 +114,9 @@ def _costs(service: Service, snapshot: Snapshot, sent: list[bytes]) -> Iterator[
         service.authenticator.admit(headers)
 
     def rank() -> None:
-        recommend(snapshot, next(asked), request_id="bench", now=NOW, stale=False)
+        request = next(asked)
+        subject = service.subjects.of(TENANT.id, request.user)
+        recommend(snapshot, request, request_id="bench", now=NOW, stale=False, subject=subject)
 
     def count() -> None:
         answer = next(answered)

@@ -103,8 +103,8 @@ def _neighbours(items: int, count: int, order: Indices, places: Indices, draw: n
     return NeighbourLists(starts, found.reshape(-1), values.reshape(-1))
 
 
-def surface_signals(made: Shop, *, all_signals: bool = False) -> SurfaceSignals:
-    """What serving works with; ``all_signals``: also what only pipelines compute."""
+def surface_signals(made: Shop, tenant_id: str, *, all_signals: bool = False) -> SurfaceSignals:
+    """What serving works with; ``tenant_id``: whose users; ``all_signals``: also what only pipelines compute."""
     items, days = made.scores.shape
     owners = np.repeat(np.arange(items, dtype=np.int32), made.tags.shape[1])
     flat = made.tags.reshape(-1)
@@ -125,8 +125,8 @@ def surface_signals(made: Shop, *, all_signals: bool = False) -> SurfaceSignals:
             scores=made.scores.reshape(-1),
         ),
         cooc=made.neighbours,
-        history=history(made.places),
-        collab=user_lists(made.places) if all_signals else None,
+        history=history(made.places, tenant_id),
+        collab=user_lists(made.places, tenant_id) if all_signals else None,
         emb=item_lists(made.places, 1) if all_signals else None,
         content=item_lists(made.places, 2) if all_signals else None,
         session=item_lists(made.places, 3) if all_signals else None,

@@ -19,6 +19,7 @@ from bench.process import SERVER_CORE, children, pinned
 from bench.service import ADMIN, developer, make_tenant, port_of, put_documents
 from bench.synthetic import SURFACE, item_id, requests
 from bench.synthetic_signals import shop, surface_signals
+from bench.synthetic_users import SALT
 from bench.target import Target
 from recsys.ranking.signals import SurfaceSignals
 from tests.support.databases import SqliteTemplate
@@ -55,7 +56,7 @@ class Shops:
         """``recsys serve`` on the measured core, or with several workers on all of them."""
         with ExitStack() as stack:
             with pinned(SERVER_CORE) if workers == 1 else nullcontext():
-                started = serve(self.database, self.path, workers=workers, cache_dir=self.cache)
+                started = serve(self.database, self.path, workers=workers, cache_dir=self.cache, subject_salt=SALT)
                 server = stack.enter_context(started)
             yield _target(server, workers)
 
@@ -72,16 +73,17 @@ def prepare(path: Path, sizes: Sequence[int], *, revisions: int = 1) -> Shops:
     with serve(database, path) as server:
         tenants = {size: _make(server, size) for size in sizes}
     for size, tenant in tenants.items():
-        signals = signals_of(size)
+        signals = signals_of(size, tenant.id)
         for revision in reversed(range(_FIRST_REVISION, _FIRST_REVISION + revisions)):  # a new file ends older ones
             Prepared(cache, tenant.id, revision).put(replace(signals, data_revision=revision))
         set_data_revision(database, tenant.id, _FIRST_REVISION)
     return Shops(path, cache, database, tenants)
 
 
-def signals_of(items: int) -> SurfaceSignals:
+def signals_of(items: int, tenant_id: str) -> SurfaceSignals:
     """The signals of a tenant of this size."""
-    return surface_signals(shop(items, neighbours=NEIGHBOURS, days=DAYS), all_signals=items <= ALL_SIGNALS_UP_TO)
+    made = shop(items, neighbours=NEIGHBOURS, days=DAYS)
+    return surface_signals(made, tenant_id, all_signals=items <= ALL_SIGNALS_UP_TO)
 
 
 def encoded(tenant: Tenant) -> dict[str, list[bytes]]:

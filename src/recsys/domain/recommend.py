@@ -27,6 +27,7 @@ class _Part(
     kw_only=True,
     forbid_unknown_fields=True,
     omit_defaults=True,
+    gc=False,  # a tree cannot have a cycle, so the collector need not look for one with every few requests
 ):
     """What every part of a request has in common: immutable, and an unknown field is refused."""
 
@@ -118,7 +119,7 @@ class SimilarRequest(_Part, frozen=True):
     options: Options = Options()
 
 
-class Notice(msgspec.Struct, frozen=True):
+class Notice(msgspec.Struct, frozen=True, gc=False):
     """A warning in an answer: something was defaulted, missing or filtered."""
 
     code: Literal[
@@ -145,7 +146,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     rules: list[str] = []
 
 
-class RankedItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RankedItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One item of an answer; ranks start at 1 and have no gaps."""
 
     item_id: str
@@ -155,7 +156,7 @@ class RankedItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     explain: Explanation | None = None
 
 
-class AnswerMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class AnswerMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What produced an answer. A version is null where the tenant has no such document.
 
     ``experiments``: the variants that were laid over the config, if any.
@@ -176,7 +177,7 @@ class AnswerMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timings_ms: dict[str, float]
 
 
-class RecommendResponse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RecommendResponse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The answer of ``/v1/recommend`` and ``/v1/similar``. ``trace`` and ``explain_item`` only when asked for."""
 
     items: list[RankedItem]
