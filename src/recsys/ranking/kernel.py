@@ -13,7 +13,7 @@ import numpy as np
 
 from recsys.ranking.arrays import Indices, Values
 from recsys.ranking.compiler import Addresses, compiled_raw, float64s, inlined_raw, int32s, int64s, pointer, uint8s
-from recsys.ranking.table import Bounds, Offer, Surface, Table, Wish
+from recsys.ranking.table import Bounds, Longs, Offer, Surface, Table, Wish
 
 COOC, EMB, COLLAB, CONTENT, SESSION = range(5)  # rows of Table.raw
 POPULARITY: Final = -1  # as Wish.baseline
@@ -30,8 +30,8 @@ BLENDED, PERSONALISED, FINAL = range(3)  # rows of Table.scores
 # Table.tally; VERDICTS + verdict: how many items got it
 (
     COUNT, SLOTS, WALKED, BOOSTS_WALKED, POPULAR_COUNT, BOOSTED_COUNT, NEIGHBOUR_COUNT, INCLUDED_COUNT, PIN_COUNT,
-    CHOSEN, OPEN, NODES, FANOUT, BASELINE, SEMANTIC, VERDICTS,
-) = range(16)  # fmt: skip
+    CHOSEN, OPEN, NODES, FANOUT, BASELINE, SEMANTIC, TAGS_SEEN, VERDICTS,
+) = range(17)  # fmt: skip
 
 _NO_CAP: Final = np.int32(2**31 - 1)
 _NEVER: Final = np.int64(-(2**63))
@@ -239,6 +239,7 @@ def add_rows(at: Addresses, signal: int, lists: Addresses, rows: Indices, weight
     starts = int64s(pointer(lists[0]), lists[1])
     items = int32s(pointer(lists[2]), lists[3])
     values = float64s(pointer(lists[4]), lists[5])
+    _fetch_rows(table, starts, items, values, rows)
     raw, slots, table_items, found = table.raw[signal], table.slots, table.items, table.found
     bit = np.uint8(1 << signal)
     count, mask = table.tally[COUNT], table.tally[SLOTS] - 1
@@ -266,6 +267,16 @@ def add_rows(at: Addresses, signal: int, lists: Addresses, rows: Indices, weight
                 _grow(table)
                 mask = table.tally[SLOTS] - 1
     table.tally[COUNT] = count
+
+
+@inlined_raw
+def _fetch_rows(table: Table, starts: Longs, items: Indices, values: Values, rows: Indices) -> None:
+    """Read something of every cache line of the rows: together, so that memory is waited for once."""
+    seen = 0.0
+    for number in range(rows.size):
+        for place in range(starts[rows[number]], starts[rows[number] + 1], 8):
+            seen += items[place] + values[place]
+    table.gains[0] = seen
 
 
 @compiled_raw
@@ -597,8 +608,20 @@ def _best_of(bucket: int, s_max: float) -> float:
 
 
 @inlined_raw
-def _enter(table: Table, wish: Wish, begin: int, end: int, size: int, s_max: float) -> int:
+def _fetch_tags(table: Table, surface: Surface, begin: int, end: int) -> None:
+    """Read the tags of entries that will be compared: together, so that memory is waited for once."""
+    seen = 0
+    for number in range(begin, end):
+        item = table.items[table.ranked[number]]
+        if surface.tag_starts[item] < surface.tag_starts[item + 1]:
+            seen += surface.tags[surface.tag_starts[item]]
+    table.tally[TAGS_SEEN] = seen
+
+
+@inlined_raw
+def _enter(table: Table, surface: Surface, wish: Wish, begin: int, end: int, size: int, s_max: float) -> int:
     """Put the ranked entries from ``begin`` to below ``end`` on the heap; its new size."""
+    _fetch_tags(table, surface, begin, end)
     for number in range(begin, end):
         entry = table.ranked[number]
         table.compared[entry] = 0
@@ -695,7 +718,7 @@ def _choose(table: Table, surface: Surface, wish: Wish, capped: bool, s_max: flo
             while entered < min(begin + _AT_ONCE, table.tally[OPEN]):
                 bucket += 1
                 entered = table.buckets[bucket] if bucket < table.buckets.size else table.tally[OPEN]
-            size = _enter(table, wish, begin, entered, size, s_max)
+            size = _enter(table, surface, wish, begin, entered, size, s_max)
             bound = _relevance(wish, _best_of(bucket, s_max), s_max)
         if size == 0:
             break

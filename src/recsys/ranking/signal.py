@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from recsys.ranking.arrays import Indices, NeighbourLists, Values
     from recsys.ranking.scores import AnchorItems
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Asked:
+class Asked(NamedTuple):
     """What a signal may start from: the anchors (known ones, oldest first), and who the answer is for.
 
     ``subject`` is the user's key in the lists and histories; None: nobody that is known by name.
