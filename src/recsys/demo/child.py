@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -58,10 +59,14 @@ def running_service(place: Place, port: int, workers: int) -> Iterator[subproces
     """
     command = [sys.executable, "-m", "recsys.demo.leash", "serve", "--db", place.url]
     command += ["--host", HOST, "--port", str(port), "--workers", str(workers), "--dev-auth"]
+    # Not where the shell's variables point: the demo's answers are nobody's data.
+    environ = {**os.environ, "RECSYS_LOG_DIR": str(place.logs), "RECSYS_EXPOSURE_FORMAT": "service_v1"}
     log = place.log(port)
     with log.open("wb") as output:
         # The pipe is the leash: nothing is written to it, and its end tells the service that this process is gone.
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output)  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603
+            command, env=environ, stdin=subprocess.PIPE, stdout=output, stderr=output
+        )
         try:
             _wait_until_ready(process, port, log)
             yield process
