@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import cProfile
 import pstats
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import cycle
@@ -28,8 +28,7 @@ from bench.synthetic import requests
 from bench.synthetic_signals import shop, surface_signals
 from recsys.bootstrap.settings import Settings
 from recsys.bootstrap.wiring import build_service
-from recsys.domain.access import Permission
-from recsys.domain.exposure import exposure_of
+from recsys.domain.exposure import Exposure
 from recsys.service.app import build_app
 from recsys.service.asgi import Application, Message, Scope
 from recsys.service.authentication import Authenticator
@@ -111,13 +110,10 @@ def _costs(service: Service, snapshot: Snapshot, sent: list[bytes]) -> Iterator[
         route.check(handler._read_request(next(bodies)))
 
     def authenticate() -> None:
-        _authenticate(service, headers)
+        service.authenticator.admit(headers)
 
     def rank() -> None:
         recommend(snapshot, next(asked), request_id="bench", now=NOW, stale=False)
-
-    def encode_one() -> None:
-        encode(next(answered))
 
     def count() -> None:
         answer = next(answered)
@@ -125,10 +121,12 @@ def _costs(service: Service, snapshot: Snapshot, sent: list[bytes]) -> Iterator[
         service.metrics.request("POST /v1/recommend", 200, perf_counter() - perf_counter())
 
     def expose() -> None:
-        service.log.expose(exposure_of(next(asked), next(answered), NOW))
+        answer = next(answered)
+        sent = (msgspec.Raw(encode(answer.items)), msgspec.Raw(encode(answer.meta)))
+        service.log.expose(Exposure(NOW, "recommend", "subject", 20, answer.items, answer.meta, *sent))
 
     steps = {
-        "decode": decode, "authenticate": authenticate, "metrics": count, "exposure": expose, "encode": encode_one,
+        "decode": decode, "authenticate": authenticate, "metrics": count, "encode, expose": expose,
     }  # fmt: skip
     costs = {name: micros_each(step)[0] for name, step in steps.items()}
     yield from costs.items()
@@ -140,12 +138,6 @@ def _costs(service: Service, snapshot: Snapshot, sent: list[bytes]) -> Iterator[
     yield "rank", micros_each(rank)[0]
     yield "whole, as ASGI", micros_each(_whole(build_app(service), cycle(sent)))[0]
     yield "answer, B", median(len(encode(answer)) for answer in answers)
-
-
-def _authenticate(service: Service, headers: Mapping[bytes, bytes]) -> None:
-    principal = service.authenticator.principal(headers)
-    tenant = service.authenticator.served_tenant(principal, headers)
-    principal.require(Permission.SERVE, tenant.id)
 
 
 def _whole(application: Application, bodies: Iterator[bytes]) -> Callable[[], None]:

@@ -67,13 +67,12 @@ async def test_an_outcome_is_written_before_the_answer_and_joins_its_exposure(
     assert statuses(await send(loaded, bought)) == ["accepted"]
     (outcome,) = lines(api, "events")
     (exposure,) = await exposures(api, 1)
-    assert outcome["request_id"] == exposure["request_id"] == request_id
+    assert outcome["request_id"] == exposure["meta"]["request_id"] == request_id
     assert (
         outcome["subject"] == exposure["subject"] == api.service.subjects.of(outcome["tenant_id"], User(user_id=PERSON))
     )
     assert exposure["items"] == shown["items"]
-    for name in ("tenant_id", "surface", "segment", "config_version", "revision", "data_revision", "algo_version"):
-        assert exposure[name] == shown["meta"][name], name
+    assert exposure["meta"] == shown["meta"]
     assert (exposure["schema"], exposure["endpoint"], exposure["k"]) == ("service_v1", "recommend", 3)
     assert (outcome["value"], outcome["currency"], outcome["type"]) == (9.99, "EUR", "purchase")
     written = b"".join(path.read_bytes() for path in log_of(api).rglob("*") if path.is_file())
@@ -85,7 +84,7 @@ async def test_exposures_tell_the_assignment(api: Api, loaded: httpx.AsyncClient
     for user in "abcdef":
         await loaded.post("/v1/recommend", json=recommend_body(user={"user_id": user}))
     found = await exposures(api, 6)
-    variants = [line["experiments"] for line in found]
+    variants = [line["meta"]["experiments"] for line in found]
     assert {each["id"] for (each,) in variants} == {"ab"}
     assert {each["variant"] for (each,) in variants} == {"a", "b"}
 
@@ -97,7 +96,7 @@ async def test_what_is_an_exposure_and_what_is_not(api: Api, loaded: httpx.Async
     await loaded.post("/v1/recommend", json=recommend_body(surface="void"))
     similar, empty = await exposures(api, 2)
     assert (similar["endpoint"], similar["subject"]) == ("similar", None)
-    assert (empty["surface"], empty["items"]) == ("void", [])
+    assert (empty["meta"]["surface"], empty["items"]) == ("void", [])
 
 
 @pytest.mark.parametrize(("format_", "schemas"), [("eval_v1", ["eval_v1"]), ("off", [])])
@@ -247,7 +246,7 @@ async def test_the_query_of_the_documents_finds_what_was_bought(
     path.with_name("other-0000.jsonl").write_bytes(path.read_bytes() + b'{"schema":"event_v1","ten')
     monkeypatch.chdir(api.database_file.parent)
     query = PAGE.read_text(encoding="utf-8").partition("```sql\n")[2].partition("```")[0]
-    assert duckdb.execute(query).fetchall() == [(exposure["experiments"], 3, 1, 9.5)]
+    assert duckdb.execute(query).fetchall() == [(exposure["meta"]["experiments"], 3, 1, 9.5)]
 
 
 def test_a_look_from_the_command_line_is_no_exposure_and_events_go_to_a_service(

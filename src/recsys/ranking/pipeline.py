@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from recsys.domain.recommend import Notice, RankedItem, RecommendRequest
+from recsys.domain.recommend import Notice, Options, RankedItem, RecommendRequest
 from recsys.ranking import explain, kernel
 from recsys.ranking.outcome import Outcome, find_outcome
 from recsys.ranking.plan import Plan, make_plan, plan_notices
 from recsys.ranking.sources import SOURCE_OF_MODE
-from recsys.ranking.table import WORKSPACES
+from recsys.ranking.table import NO_BOUNDS, WORKSPACES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,10 +25,16 @@ if TYPE_CHECKING:
 ALGO_VERSION: Final = "recsys-1"
 """Raised whenever the same request, documents, data and time may give another answer than before."""
 
+_NO_OPTIONS: Final = Options()
+_ANSWERS_KEPT: Final = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """An answer without its meta data. ``counts``: candidates, returned, pinned, and what each filter took out."""
+    """An answer without its meta data; it may be given to many, so it is not to be changed.
+
+    ``counts``: candidates, returned, pinned, and what each filter took out.
+    """
 
     items: list[RankedItem]
     counts: dict[str, int]
@@ -44,6 +50,33 @@ def rank(state: SurfaceState, request: RecommendRequest, now: datetime, subject:
     for them cannot change the answer.
     """
     plan = make_plan(state, request, now, subject)
+    if not _is_for_everybody(plan):
+        return _rank(plan)
+    known = plan.active.answers
+    key = (request.k, plan.algorithm, plan.weights)
+    found = known.get(key)
+    if found is None:
+        if len(known) >= _ANSWERS_KEPT:
+            known.clear()
+        found = known[key] = _rank(plan)
+    return found
+
+
+def _is_for_everybody(plan: Plan) -> bool:
+    """Whether nothing of the request but k, algorithm and weights says what is answered, or how it is told."""
+    request, sources = plan.request, plan.state.sources
+    return (
+        plan.anchors.given == 0
+        and plan.excluded.size == 0
+        and plan.included is None
+        and plan.bounds is NO_BOUNDS
+        and request.options == _NO_OPTIONS
+        and ("collab" not in sources or plan.subject is None)
+    )
+
+
+def _rank(plan: Plan) -> Ranking:
+    state, request = plan.state, plan.request
     workspace, give_back = WORKSPACES.take(len(state.signals.ids), len(state.signals.tags))
     try:
         outcome = find_outcome(plan, workspace)

@@ -7,8 +7,8 @@ per segment and stretch of time, and a request pays for one look-up.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from recsys.ranking.scores import boosted
 from recsys.ranking.table import EMPTY_OFFER, NO_BOUNDS, NO_CAP, WORKSPACES, Offer, Surface, pack_offer, pack_surface
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
     from datetime import datetime
 
     from recsys.domain.config import DiversityConfig, SurfaceSettings
@@ -54,8 +54,8 @@ class CompiledRule:
 class ActiveRules:
     """The rules in force for one segment and stretch of time, laid over each other.
 
-    ``surface``: what they come to, for compiled ranking; ``offer``: what is offered to everybody. The rules themselves
-    in order of priority, then document.
+    ``surface``: what they come to, for compiled ranking; ``offer``: what is offered to everybody; ``answers``: those
+    that were worked out for nobody in particular. The rules themselves in order of priority, then document.
     """
 
     blocks: tuple[CompiledRule, ...]
@@ -63,6 +63,7 @@ class ActiveRules:
     lifts: tuple[CompiledRule, ...]
     surface: Packed
     offer: Packed
+    answers: dict[Hashable, Any] = field(default_factory=dict)
 
     def matching(self, item: int) -> list[str]:
         """The names of the rules that hit an item: blocks, then pins, then boosts."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
-from recsys.domain.access import Actor, Principal, Role
+from recsys.domain.access import Actor, Permission, Principal, Role
 from recsys.domain.api_key import hash_key
 from recsys.domain.errors import (
     Fault,
@@ -54,6 +54,28 @@ class Authenticator:
         if self._dev_headers and b"x-dev-user-id" in headers:
             return self._developer(headers)
         raise Unauthenticated
+
+    def admit(self, headers: Mapping[bytes, bytes]) -> tuple[Principal, Tenant]:
+        """Who asks to be served, and for which tenant. Raises as :meth:`principal` and :meth:`served_tenant` do.
+
+        Raises:
+            Forbidden: the role does not allow it, or the tenant is suspended.
+        """
+        directory, key = self._replica.directory, headers.get(b"x-api-key")
+        if key is not None and self._fixed is None and b"x-org-id" not in headers:
+            found = directory.admitted.get(key)
+            if found is None:
+                found = directory.admitted[key] = self._admit(headers)
+            return found
+        return self._admit(headers)
+
+    def _admit(self, headers: Mapping[bytes, bytes]) -> tuple[Principal, Tenant]:
+        principal = self.principal(headers)
+        tenant = self.served_tenant(principal, headers)
+        principal.require(Permission.SERVE, tenant.id)
+        if tenant.status != "active":
+            raise Forbidden("This tenant is suspended.")
+        return principal, tenant
 
     def served_tenant(self, principal: Principal, headers: Mapping[bytes, bytes]) -> Tenant:
         """The tenant that a serving call is for: the key's own, or the one that ``X-Org-Id`` names.

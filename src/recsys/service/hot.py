@@ -15,10 +15,11 @@ import msgspec
 
 from recsys.domain.access import Permission, Principal
 from recsys.domain.canonical import has_plain_keys
-from recsys.domain.errors import Forbidden, NotReady, PayloadTooLarge
+from recsys.domain.errors import NotReady, PayloadTooLarge
 from recsys.domain.event import EventBatch, EventVerdicts
-from recsys.domain.exposure import exposure_of
+from recsys.domain.exposure import Endpoint, Exposure
 from recsys.domain.recommend import (
+    Notice,
     Options,
     RecommendRequest,
     RecommendResponse,
@@ -35,7 +36,6 @@ from recsys.service.problem import problem
 from recsys.serving.answer import recommend, similar, validate
 
 if TYPE_CHECKING:
-    from recsys.domain.tenant import Tenant
     from recsys.service.state import Service
     from recsys.serving.snapshot import Snapshot
 
@@ -44,6 +44,16 @@ AnyAnswer: TypeAlias = RecommendResponse | ValidateResponse
 Headers: TypeAlias = Mapping[bytes, bytes]
 
 _encode = msgspec.json.Encoder().encode
+
+
+class _Sent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A ``RecommendResponse`` whose larger parts are encoded already, since the log wants them too."""
+
+    items: msgspec.Raw
+    meta: msgspec.Raw
+    warnings: list[Notice]
+    trace: dict[str, Any] | None = None
+    explain_item: dict[str, Any] | None = None
 
 
 class ClientGone(Exception):
@@ -109,17 +119,6 @@ class HotHandler:
     def _answer(self, headers: Headers, body: bytes, request_id: str, started: float) -> bytes | Awaitable[bytes]:
         raise NotImplementedError
 
-    def _admit(self, headers: Headers) -> tuple[Principal, Tenant]:
-        """Who asks, and for which tenant."""
-        service = self._service
-        principal = service.authenticator.principal(headers)
-        tenant = service.authenticator.served_tenant(principal, headers)
-        principal.require(Permission.SERVE, tenant.id)
-        if tenant.status != "active":
-            raise Forbidden("This tenant is suspended.")
-        require_json(headers)
-        return principal, tenant
-
 
 class AnswerHandler(HotHandler):
     """Answers from a snapshot, at once."""
@@ -131,18 +130,25 @@ class AnswerHandler(HotHandler):
 
     def _answer(self, headers: Headers, body: bytes, request_id: str, started: float) -> bytes:
         service = self._service
-        principal, tenant = self._admit(headers)
+        principal, tenant = service.authenticator.admit(headers)
+        require_json(headers)
         request = self._read_request(body)
         self._route.check(request)
         _check_inspection(principal, tenant.id, request.options)
         snapshot = self._snapshot(tenant.id)
         now = service.clock.now()
-        answer = self._route.answer(snapshot, request, request_id=request_id, now=now, stale=service.replica.stale)
+        subject = service.subjects.of(tenant.id, request.user) if isinstance(request, RecommendRequest) else ""
+        answer = self._route.answer(
+            snapshot, request, request_id=request_id, now=now, stale=service.replica.stale, subject=subject or None
+        )
         answer.meta.timings_ms["total"] = round((perf_counter() - started) * 1_000, 3)
-        if isinstance(answer, RecommendResponse):
-            service.metrics.answer(tenant.id, len(answer.items), request.k, answer.warnings)
-            service.log.expose(exposure_of(request, answer, now))
-        return _encode(answer)
+        if isinstance(answer, ValidateResponse):
+            return _encode(answer)
+        service.metrics.answer(tenant.id, len(answer.items), request.k, answer.warnings)
+        items, meta = msgspec.Raw(_encode(answer.items)), msgspec.Raw(_encode(answer.meta))
+        endpoint: Endpoint = "similar" if isinstance(request, SimilarRequest) else "recommend"
+        service.log.expose(Exposure(now, endpoint, subject or None, request.k, answer.items, answer.meta, items, meta))
+        return _encode(_Sent(items, meta, answer.warnings, answer.trace, answer.explain_item))
 
     def _read_request(self, body: bytes) -> AnyServed:
         """Decode quickly what is plainly well-formed; whatever is not is read again by the parser that names faults."""
@@ -164,7 +170,8 @@ class EventsHandler(HotHandler):
     """Takes events, and answers when they are written."""
 
     def _answer(self, headers: Headers, body: bytes, request_id: str, started: float) -> Awaitable[bytes]:
-        _, tenant = self._admit(headers)
+        _, tenant = self._service.authenticator.admit(headers)
+        require_json(headers)
         return take_events(self._service, tenant.id, body)
 
 

@@ -36,9 +36,17 @@ AnyRequest = TypeVar("AnyRequest", bound=RecommendRequest | SimilarRequest)
 
 
 def recommend(
-    snapshot: Snapshot, request: RecommendRequest, *, request_id: str, now: datetime, stale: bool
+    snapshot: Snapshot,
+    request: RecommendRequest,
+    *,
+    request_id: str,
+    now: datetime,
+    stale: bool,
+    subject: str | None = None,
 ) -> RecommendResponse:
     """Answer ``/v1/recommend``. ``now``: the server's time, for requests that bring none of their own.
+
+    ``subject``: the user's key in lists and histories, None for nobody known.
 
     Raises:
         InvalidRequest: more exclude_ids than the tenant's limits allow.
@@ -50,13 +58,19 @@ def recommend(
     surface = snapshot.surfaces.get(request.surface)
     state = surface.state(chosen.variants) if surface else None
     request, notices = _within(request, _settings(snapshot, request.surface, chosen.variants).limits)
-    ranking = rank(state, request, at) if state else _no_data(request.surface)
+    ranking = rank(state, request, at, subject) if state else _no_data(request.surface)
     meta = _meta(snapshot, request, ranking.counts, request_id, chosen)
     return _response(ranking, meta, [*notices, *_stale_notices(stale=stale)])
 
 
 def similar(
-    snapshot: Snapshot, request: SimilarRequest, *, request_id: str, now: datetime, stale: bool
+    snapshot: Snapshot,
+    request: SimilarRequest,
+    *,
+    request_id: str,
+    now: datetime,
+    stale: bool,
+    subject: str | None = None,  # noqa: ARG001 - it is for no user; all answers are asked for alike
 ) -> RecommendResponse:
     """Answer ``/v1/similar``, which experiments do not reach: it is for no user; raises as :func:`recommend` does."""
     request, notices = _within(request, _settings(snapshot, request.surface).limits)
@@ -67,7 +81,13 @@ def similar(
 
 
 def validate(
-    snapshot: Snapshot, request: RecommendRequest, *, request_id: str, now: datetime, stale: bool
+    snapshot: Snapshot,
+    request: RecommendRequest,
+    *,
+    request_id: str,
+    now: datetime,
+    stale: bool,
+    subject: str | None = None,  # noqa: ARG001 - nothing is ranked
 ) -> ValidateResponse:
     """Answer ``/v1/recommend/validate``: the request as it would be understood, without ranking; raises alike."""
     at = request.context.now or now

@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from recsys.domain.access import Principal
     from recsys.domain.api_key import ApiKey
     from recsys.domain.tenant import Tenant
 
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """Tenants by id and external id, and keys that are not revoked by their hash."""
+    """Tenants by id and external id, and keys that are not revoked by their hash.
+
+    ``admitted``: whom authentication has let in by it, so that it judges a key once for as long as this is current.
+    """
 
     by_id: Mapping[str, Tenant] = field(default_factory=dict)
     by_external_id: Mapping[str, Tenant] = field(default_factory=dict)
     keys: Mapping[str, ApiKey] = field(default_factory=dict)
+    admitted: dict[bytes, tuple[Principal, Tenant]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, tenants: Iterable[Tenant], keys: Iterable[ApiKey]) -> Directory:

@@ -7,12 +7,12 @@ from collections import defaultdict
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
 from recsys.domain.event import Event, event_line
-from recsys.domain.exposure import LINES, Exposure, ExposureFormat
+from recsys.domain.exposure import ExposureFormat
 from recsys.storage.log_files import LogFiles
 from recsys.storage.salt import keep_salt
 from recsys.storage.seen_events import NAME, SeenEvents
@@ -28,6 +28,10 @@ EXPOSURES, EVENTS = "exposures", "events"
 TIDY_EVERY = timedelta(hours=1)
 _BREATH = 100
 """Records encoded in a row; then the event loop may have the interpreter."""
+
+
+Shown: TypeAlias = tuple[str, date, bytes]
+"""An exposure: whose tenant's, on which day, and its lines."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,6 @@ class LogWriter:
         self._clock = clock
         self._files = LogFiles(settings.directory, settings.file_bytes)
         self._seen = SeenEvents(settings.directory / NAME, durable=settings.fsync)
-        self._lines = LINES.get(settings.exposures)
         self._encode = msgspec.json.Encoder().encode
         self._tidy_at: datetime | None = None
         self._more_to_forget = False
@@ -72,22 +75,19 @@ class LogWriter:
         if not self._subjects.ready:
             self._subjects.use(keep_salt(self._settings.directory))
 
-    def write_exposures(self, exposures: Iterable[Exposure]) -> tuple[int, OSError | None]:
+    def write_exposures(self, exposures: Iterable[Shown]) -> tuple[int, OSError | None]:
         """Write what can be written: how many were, and why the others could not be."""
-        if self._lines is None:
-            return 0, None
         try:
             self.prepare()
         except OSError as error:
             return 0, error
-        gathered: dict[tuple[str, date], list[Exposure]] = defaultdict(list)
-        for each in exposures:
-            gathered[each.meta.tenant_id, each.time.date()].append(each)
+        gathered: dict[tuple[str, date], list[bytes]] = defaultdict(list)
+        for tenant_id, day, lines in exposures:
+            gathered[tenant_id, day].append(lines)
         written, failure = 0, None
         for (tenant_id, day), some in gathered.items():
-            lines = [self._encode(line) for each in some for line in self._lines(each, self._subjects)]
             try:
-                self._files.append(EXPOSURES, tenant_id, day, _joined(lines))
+                self._files.append(EXPOSURES, tenant_id, day, b"".join(some))
                 written += len(some)
             except OSError as error:
                 failure = error
