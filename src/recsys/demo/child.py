@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from recsys.demo.place import Place
 
 HOST = "127.0.0.1"
-READY_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 120.0  # a new installation compiles first
 STOP_TIMEOUT_S = 15.0
 _LOOK_EVERY_S = 0.05
 _LAST_PORT = 65_535
