@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recsys.domain.config import resolve
-from recsys.domain.recommend import DEFAULT_SEGMENT, RecommendRequest
-from recsys.ranking.pipeline import rank
+from recsys.domain.recommend import DEFAULT_SEGMENT
 from recsys.ranking.state import SurfaceState, compose_surface
 
 if TYPE_CHECKING:
@@ -22,8 +21,7 @@ class ServedSurface:
     """The states of one surface. Immutable but for the memory of combinations of variants.
 
     Each variant is composed ahead, off the event loop; several at once, when first asked for, take their popularity
-    order from the ones that are there already. One answer is ranked ahead too: whoever asks first in a new installation
-    would otherwise wait for the compiler.
+    order from the ones that are there already.
     """
 
     def __init__(self, name: str, documents: DocumentPart, part: SignalPart, now: datetime) -> None:
@@ -34,7 +32,6 @@ class ServedSurface:
         self._states: dict[tuple[int, ...], SurfaceState] = {}
         for variants in [(), *((v,) for e in documents.config.experiments or [] for v in e.variants)]:
             self.state(variants).rules.active(DEFAULT_SEGMENT, now)
-        rank(self.state(), RecommendRequest(surface=name), now)
 
     def state(self, variants: tuple[Variant, ...] = ()) -> SurfaceState:
         """What to rank with when these variants, in document order, are laid over the surface's config."""
