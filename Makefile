@@ -59,11 +59,13 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	    "Install one, or name it: make setup PYTHON=/path/to/python3" >&2; exit 1; \
 	fi; \
 	if ! $(PIP) --version >/dev/null 2>&1; then \
-	  echo "setup 1/3  creating .venv with $$("$$python" --version)"; "$$python" -m venv --clear .venv; \
+	  echo "setup 1/4  creating .venv with $$("$$python" --version)"; "$$python" -m venv --clear .venv; \
 	fi
-	@echo "setup 2/3  installing the locked packages, each checked against its hash (the first time: about a minute)"
+	@echo "setup 2/4  installing the locked packages, each checked against its hash (the first time: about a minute)"
 	@$(PIP) install --quiet --timeout 120 --retries 5 --require-hashes -r requirements-dev.lock
-	@echo "setup 3/3  installing recsys itself, editable"
+	@echo "setup 3/4  installing recsys itself, editable"
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@echo "setup 4/4  compiling the ranking for this machine (about half a minute)"
+	@$(BIN)/python -m recsys.ranking.warm_up
 	@touch $@
 	@echo "setup      done: $(BIN)/recsys"

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import signal
 import socket
 import sys
 import tempfile
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import msgspec
 import uvicorn
 
 from recsys.bootstrap.wiring import create_app
+from recsys.ranking.warm_up import warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +29,9 @@ FACTORY = "recsys.bootstrap.wiring:create_app"
 WORKER_FACTORY = "recsys.bootstrap.serve:create_worker"
 PR_SET_PDEATHSIG = 1
 
+_log = logging.getLogger(__name__)
+_SLOW_COMPILATION_S = 5.0
+
 
 def serve(settings: Settings) -> None:
     """Serve until told to stop. Workers find their settings in the environment.
@@ -34,12 +40,21 @@ def serve(settings: Settings) -> None:
         SettingsError: settings that do not go together.
     """
     settings.check()
+    _compile()
     # Once it has shut down, uvicorn raises the signal again for whoever handled it before. By default that would end
     # the process on the spot, and the run's directory would stay behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _run_directory(settings) as running:
         os.environ.update(running.to_environment())
         _run(running)
+
+
+def _compile() -> None:
+    """Compile before there are workers, which would each do it: they load what is kept."""
+    began = monotonic()
+    warm_up()
+    if (passed := monotonic() - began) > _SLOW_COMPILATION_S:
+        _log.warning("compiled the ranking in %.0f s; the next start loads it", passed)
 
 
 def _run(settings: Settings) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from recsys.bootstrap.settings import Settings, from_process
 from recsys.domain.subject import SubjectKeys
+from recsys.ranking.warm_up import warm_up
 from recsys.service.app import build_app
 from recsys.service.authentication import Authenticator
 from recsys.service.metrics import Metrics
@@ -86,5 +87,6 @@ def _log_settings(settings: Settings, database: Database) -> LogSettings:
 
 
 def create_app() -> Switch:
-    """The application of a worker process, from its environment."""
+    """The application of a worker process, from its environment; what is compiled is compiled."""
+    warm_up()
     return build_app(build_service(from_process()))

@@ -39,6 +39,7 @@ _REQUIRED, _FORBIDDEN = 1, 2
 _SPREAD: Final = np.uint64(11_400_714_819_323_198_485)  # 2⁶⁴ / golden ratio: Fibonacci hashing
 _HALF: Final = np.uint64(32)
 _WIDEN: Final = 4
+_AT_ONCE: Final = 32
 _NEAREST: Final = 2.0**-20
 _KEPT_BITS: Final = 52 - 5
 _FIRST_BUCKET: Final = (1023 - 20) << 5  # that of 2⁻²⁰
@@ -59,22 +60,24 @@ def _table(at: Addresses) -> Table:
         uint8s(pointer(at[8]), at[9]),
         float64s(pointer(at[10]), (5, size)),
         float64s(pointer(at[12]), (3, size)),
-        int32s(pointer(at[14]), at[15]),
+        float64s(pointer(at[14]), at[15]),
         int32s(pointer(at[16]), at[17]),
         int32s(pointer(at[18]), at[19]),
-        float64s(pointer(at[20]), at[21]),
+        int32s(pointer(at[20]), at[21]),
         int32s(pointer(at[22]), at[23]),
-        int32s(pointer(at[24]), at[25]),
+        float64s(pointer(at[24]), at[25]),
         int32s(pointer(at[26]), at[27]),
         int32s(pointer(at[28]), at[29]),
         int32s(pointer(at[30]), at[31]),
-        int64s(pointer(at[32]), at[33]),
-        int64s(pointer(at[34]), at[35]),
-        uint8s(pointer(at[36]), at[37]),
-        int32s(pointer(at[38]), at[39]),
-        int32s(pointer(at[40]), at[41]),
+        int32s(pointer(at[32]), at[33]),
+        int32s(pointer(at[34]), at[35]),
+        int64s(pointer(at[36]), at[37]),
+        int64s(pointer(at[38]), at[39]),
+        uint8s(pointer(at[40]), at[41]),
         int32s(pointer(at[42]), at[43]),
-        float64s(pointer(at[44]), at[45]),
+        int32s(pointer(at[44]), at[45]),
+        int32s(pointer(at[46]), at[47]),
+        float64s(pointer(at[48]), at[49]),
     )
 
 
@@ -172,28 +175,41 @@ def make_offer(at: Addresses, surface_at: Addresses, bounds_at: Addresses, order
 
 
 @inlined_raw
+def _home(item: int, mask: int) -> int:
+    """The slot in which to look for an item first."""
+    return np.int64((np.uint64(item) * _SPREAD) >> _HALF) & mask
+
+
+@inlined_raw
 def _slot(table: Table, item: int) -> int:
     """Where the item's entry is noted, or the empty slot where it would be."""
     mask = table.tally[SLOTS] - 1
-    at = np.int64((np.uint64(item) * _SPREAD) >> _HALF) & mask
-    while table.slots[at] >= 0 and table.items[table.slots[at]] != item:
-        at = (at + 1) & mask
-    return at
+    slot = _home(item, mask)
+    while table.slots[slot] >= 0 and table.items[table.slots[slot]] != item:
+        slot = (slot + 1) & mask
+    return slot
 
 
 @inlined_raw
 def _place(table: Table, item: int) -> int:
     """The entry of an item, made when there is none."""
-    at = _slot(table, item)
-    entry = np.int64(table.slots[at])
+    slot = _slot(table, item)
+    entry = np.int64(table.slots[slot])
     if entry >= 0:
         return entry
     entry = table.tally[COUNT]
-    if 2 * entry >= table.tally[SLOTS]:
-        _grow(table)
-        at = _slot(table, item)
-    table.slots[at] = entry
+    table.slots[slot] = entry
     table.items[entry] = item
+    _start(table, entry)
+    table.tally[COUNT] = entry + 1
+    if 2 * (entry + 1) >= table.tally[SLOTS]:
+        _grow(table)
+    return entry
+
+
+@inlined_raw
+def _start(table: Table, entry: int) -> None:
+    """Nothing is known about a new entry."""
     table.origin[entry] = 0
     table.verdict[entry] = NEW
     table.found[entry] = 0
@@ -203,8 +219,6 @@ def _place(table: Table, item: int) -> int:
         table.raw[COLLAB, entry] = 0.0
         table.raw[CONTENT, entry] = 0.0
         table.raw[SESSION, entry] = 0.0
-    table.tally[COUNT] = entry + 1
-    return entry
 
 
 @inlined_raw
@@ -225,13 +239,33 @@ def add_rows(at: Addresses, signal: int, lists: Addresses, rows: Indices, weight
     starts = int64s(pointer(lists[0]), lists[1])
     items = int32s(pointer(lists[2]), lists[3])
     values = float64s(pointer(lists[4]), lists[5])
+    raw, slots, table_items, found = table.raw[signal], table.slots, table.items, table.found
     bit = np.uint8(1 << signal)
+    count, mask = table.tally[COUNT], table.tally[SLOTS] - 1
     for number in range(rows.size):
         weight = weights[number]
         for place in range(starts[rows[number]], starts[rows[number] + 1]):
-            entry = _place(table, items[place])
-            table.raw[signal, entry] += values[place] * weight
-            table.found[entry] |= bit
+            item = items[place]
+            slot = _home(item, mask)
+            entry = slots[slot]
+            while entry >= 0 and table_items[entry] != item:
+                slot = (slot + 1) & mask
+                entry = slots[slot]
+            if entry >= 0:
+                raw[entry] += values[place] * weight
+                found[entry] |= bit
+                continue
+            slots[slot] = count
+            table_items[count] = item
+            _start(table, count)
+            raw[count] = values[place] * weight
+            found[count] = bit
+            count += 1
+            if 2 * count > mask:
+                table.tally[COUNT] = count
+                _grow(table)
+                mask = table.tally[SLOTS] - 1
+    table.tally[COUNT] = count
 
 
 @compiled_raw
@@ -317,10 +351,12 @@ def _unset_bounds(table: Table, bounds: Bounds) -> None:
 @inlined_raw
 def _draw_found(table: Table, surface: Surface, bounds: Bounds) -> None:
     """Everything that signals found and the filters let pass."""
+    drawn = 0
     for entry in range(table.tally[COUNT]):
         if table.found[entry] and _judge(table, surface, bounds, entry):
             table.origin[entry] |= NEIGHBOUR
-            table.tally[NEIGHBOUR_COUNT] += 1
+            drawn += 1
+    table.tally[NEIGHBOUR_COUNT] = drawn
 
 
 @inlined_raw
@@ -446,31 +482,49 @@ def _overlap(table: Table, surface: Surface, item: int) -> float:
 
 @inlined_raw
 def _score(table: Table, surface: Surface, wish: Wish, personal: bool) -> float:
-    """Score every candidate and pin, and list those that are to be chosen from; the highest score among these."""
-    baseline, scores = table.tally[BASELINE], table.scores
-    open_, s_max = 0, 0.0
+    """Score every entry, and list those that are to be chosen from; the highest score among these.
+
+    Pass after pass, each short enough for the machine to work on many entries at once; those that are neither candidate
+    nor pin are scored along, which costs less than looking.
+    """
+    count, items, own = table.tally[COUNT], table.items, table.own
+    blended, personalised, final = table.scores[BLENDED], table.scores[PERSONALISED], table.scores[FINAL]
+    if table.tally[BASELINE] == POPULARITY:
+        for entry in range(count):
+            own[entry] = surface.popularity[items[entry]]
+    else:
+        baseline = table.raw[table.tally[BASELINE]]
+        for entry in range(count):
+            own[entry] = _norm(baseline[entry])
+    cooc = table.raw[COOC]
+    for entry in range(count):
+        blended[entry] = wish.alpha * own[entry] + wish.beta * _norm(cooc[entry])
+    if table.tally[SEMANTIC]:
+        for entry in range(count):
+            blended[entry] += wish.gamma * _semantic(table, entry)
+    for entry in range(count):
+        personalised[entry] = blended[entry]
+    if personal:
+        for entry in range(count):
+            overlap = _overlap(table, surface, items[entry])
+            personalised[entry] = blended[entry] * (1.0 + wish.uplift * overlap * wish.certainty)
+    for entry in range(count):
+        boost = surface.boosts[max(surface.effect[items[entry]], 0)]
+        score = personalised[entry]
+        final[entry] = max(score + score * boost if score != 0.0 else boost, 0.0)
+    return _open(table)
+
+
+@inlined_raw
+def _open(table: Table) -> float:
+    """List the candidates but for pins; the highest of their scores."""
+    open_, s_max, final = 0, 0.0, table.scores[FINAL]
     for entry in range(table.tally[COUNT]):
         origin = table.origin[entry]
-        if not origin:
-            continue
-        item = table.items[entry]
-        own = surface.popularity[item] if baseline == POPULARITY else _norm(table.raw[baseline, entry])
-        score = wish.alpha * own + wish.beta * _norm(table.raw[COOC, entry])
-        if table.tally[SEMANTIC]:
-            score += wish.gamma * _semantic(table, entry)
-        scores[BLENDED, entry] = score
-        if personal:
-            score *= 1.0 + wish.uplift * _overlap(table, surface, item) * wish.certainty
-        scores[PERSONALISED, entry] = score
-        effect = surface.effect[item]
-        if effect > 0:
-            boost = surface.boosts[effect]
-            score = max(score + score * boost if score != 0.0 else boost, 0.0)
-        scores[FINAL, entry] = score
-        if not origin & PINNED:
-            table.open[open_] = entry
-            open_ += 1
-            s_max = max(s_max, score)
+        candidate = origin != 0 and origin & PINNED == 0
+        table.open[open_] = entry
+        open_ += candidate
+        s_max = max(s_max, final[entry] if candidate else 0.0)
     table.tally[OPEN] = open_
     return s_max
 
@@ -515,17 +569,24 @@ def _relevance(wish: Wish, score: float, s_max: float) -> float:
 
 @inlined_raw
 def _sort_into_buckets(table: Table, s_max: float) -> None:
-    """A bucket for each open entry, so that a higher score is never in a later one; how many each holds.
+    """Sort the open entries into ``ranked``, bucket by bucket: no higher score is in a later one.
 
-    Buckets widen with the distance from the best score, 32 to each doubling, since scores crowd below it.
+    Buckets widen with the distance from the best score, 32 to each doubling, since scores crowd below it. Bucket b
+    begins at ``buckets[b]``.
     """
     scale = 1.0 / s_max if s_max > 0.0 else 0.0
-    table.buckets[:] = 0
+    final, bucket_of, buckets = table.scores[FINAL], table.bucket_of, table.buckets
     for at in range(table.tally[OPEN]):
-        distance = (s_max - table.scores[FINAL, table.open[at]]) * scale + _NEAREST
-        bucket = (np.float64(distance).view(np.int64) >> _KEPT_BITS) - _FIRST_BUCKET
-        table.bucket_of[at] = bucket
-        table.buckets[bucket] += 1
+        distance = (s_max - final[table.open[at]]) * scale + _NEAREST
+        bucket_of[at] = (np.float64(distance).view(np.int64) >> _KEPT_BITS) - _FIRST_BUCKET
+    buckets[:] = 0
+    for at in range(table.tally[OPEN]):
+        buckets[bucket_of[at]] += 1
+    for bucket in range(1, buckets.size):
+        buckets[bucket] += buckets[bucket - 1]
+    for at in range(table.tally[OPEN] - 1, -1, -1):  # each bucket is filled from its end, and so comes to its begin
+        buckets[bucket_of[at]] -= 1
+        table.ranked[buckets[bucket_of[at]]] = table.open[at]
 
 
 @inlined_raw
@@ -537,11 +598,9 @@ def _best_of(bucket: int, s_max: float) -> float:
 
 @inlined_raw
 def _enter(table: Table, wish: Wish, begin: int, end: int, size: int, s_max: float) -> int:
-    """Put the open entries of the buckets from ``begin`` to below ``end`` on the heap; its new size."""
-    for number in range(table.tally[OPEN]):
-        if not begin <= table.bucket_of[number] < end:
-            continue
-        entry = table.open[number]
+    """Put the ranked entries from ``begin`` to below ``end`` on the heap; its new size."""
+    for number in range(begin, end):
+        entry = table.ranked[number]
         table.compared[entry] = 0
         table.gains[entry] = _relevance(wish, table.scores[FINAL, entry], s_max)
         at = size
@@ -629,15 +688,15 @@ def _choose(table: Table, surface: Surface, wish: Wish, capped: bool, s_max: flo
     if noting:
         for number in range(pins):
             _take(table, surface, table.chosen[number], number)
-    chosen, size, bucket, bound, most = pins, 0, 0, np.inf, 4 * wish.k
+    chosen, size, entered, bucket, bound = pins, 0, 0, 0, np.inf
     while chosen < wish.k:
-        while bucket < table.buckets.size and (size == 0 or table.gains[table.heap[0]] < bound):
-            begin, coming = bucket, 0
-            while bucket < table.buckets.size and coming < most:
-                coming += table.buckets[bucket]
+        while entered < table.tally[OPEN] and (size == 0 or table.gains[table.heap[0]] < bound):
+            begin = entered
+            while entered < min(begin + _AT_ONCE, table.tally[OPEN]):
                 bucket += 1
-            size = _enter(table, wish, begin, bucket, size, s_max)
-            bound, most = _relevance(wish, _best_of(bucket, s_max), s_max), 2 * most
+                entered = table.buckets[bucket] if bucket < table.buckets.size else table.tally[OPEN]
+            size = _enter(table, wish, begin, entered, size, s_max)
+            bound = _relevance(wish, _best_of(bucket, s_max), s_max)
         if size == 0:
             break
         entry = table.heap[0]

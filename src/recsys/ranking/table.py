@@ -23,7 +23,7 @@ SIGNALS: Final = ("cooc", "emb", "collab", "content", "session")
 
 MOST_CHOSEN: Final = 256
 _MOST_NODES: Final = MOST_CHOSEN * 256
-FIRST_SLOTS: Final = 8_192
+FIRST_SLOTS: Final = 16_384
 _BUCKETS: Final = 21 * 32  # as many as the kernel sorts scores into
 _TALLIES: Final = 32
 NO_CAP: Final = 2**31 - 1
@@ -33,10 +33,11 @@ class Table(NamedTuple):
     """Working memory for one request at a time, over at most N items and V tags. Entry e is about ``items[e]``.
 
     ``slots``: hash → entry, −1 where empty. Per entry: ``origin`` (which sources named it, as bits), ``verdict``,
-    ``found`` (which signals found it, as bits), ``raw`` [5, N], ``scores`` [3, N]. For choosing: ``open`` (entries to
-    choose from), their ``bucket_of``, ``heap``, ``gains``, ``compared`` (with how many of the chosen); ``chosen``, the
-    answer. ``shared``, ``node_number``, ``node_next``: which of the chosen carry a tag. ``tally``: the numbers that one
-    request comes to. The arrays over V are as made between requests.
+    ``found`` (which signals found it, as bits), ``raw`` [5, N], ``own`` (the baseline, normalised), ``scores`` [3, N].
+    For choosing: ``open`` (the entries to choose from), ``bucket_of`` each, and themselves ``ranked`` by it; ``heap``,
+    ``gains``, ``compared`` (with how many of the chosen); ``chosen``, the answer. ``shared``, ``node_number``,
+    ``node_next``: which of the chosen carry a tag. ``tally``: the numbers that one request comes to. The arrays over V
+    are as made between requests.
     """
 
     slots: Indices
@@ -46,8 +47,10 @@ class Table(NamedTuple):
     found: Bytes
     raw: Grid
     scores: Grid
+    own: Values
     open: Indices
     bucket_of: Indices
+    ranked: Indices
     heap: Indices
     gains: Values
     compared: Indices
@@ -136,7 +139,7 @@ class Workspace:
 
     def __init__(self, item_count: int, tag_count: int) -> None:
         self.table = _make_table(item_count, tag_count)
-        self.addresses: Addresses = pack(self.table, "iiBBBddiiidiiiiillBiiid").addresses
+        self.addresses: Addresses = pack(self.table, "iiBBBdddiiiidiiiiillBiiid").addresses
 
 
 class Workspaces:
@@ -206,8 +209,10 @@ def _make_table(items: int, tags: int) -> Table:
         found=np.empty(items, np.uint8),
         raw=np.empty((len(SIGNALS), items)),
         scores=np.empty((3, items)),
-        open=np.empty(items, np.int32),
+        own=np.empty(items),
+        open=np.empty(items + 1, np.int32),
         bucket_of=np.empty(items, np.int32),
+        ranked=np.empty(items, np.int32),
         heap=np.empty(items, np.int32),
         gains=np.empty(items),
         compared=np.empty(items, np.int32),
