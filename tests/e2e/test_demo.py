@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-COMMAND = [sys.executable, "-m", "recsys", "demo"]
+COMMAND = [sys.executable, "-P", "-m", "recsys", "demo"]
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,7 @@ def test_the_tour_holds_and_stops_its_service(
     demo: Path, workers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port, elsewhere = _free_port(), tmp_path
+    (elsewhere / "recsys.py").write_text("raise SystemExit('not this one')")
     monkeypatch.chdir(elsewhere)
     done = _run("--dir", str(demo), "--port", str(port), "--workers", workers, "--tour")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -67,7 +68,7 @@ def test_the_tour_holds_and_stops_its_service(
     assert blocked == [False, True, False, True, False]
     assert len({item for item, _ in told}) == 1
     assert str(demo / "recsys-logs" / "exposures") in done.stdout
-    assert not list(elsewhere.iterdir())
+    assert [path.name for path in elsewhere.iterdir()] == ["recsys.py"]
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False)
 

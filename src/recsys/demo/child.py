@@ -57,7 +57,8 @@ def running_service(place: Place, port: int, workers: int) -> Iterator[subproces
     Raises:
         DemoFailed: it did not become ready, with the end of its log.
     """
-    command = [sys.executable, "-m", "recsys.demo.leash", "serve", "--db", place.url]
+    # -P: not to import what happens to lie in the working directory.
+    command = [sys.executable, "-P", "-m", "recsys.demo.leash", "serve", "--db", place.url]
     command += ["--host", HOST, "--port", str(port), "--workers", str(workers), "--dev-auth"]
     # Not where the shell's variables point: the demo's answers are nobody's data.
     environ = {**os.environ, "RECSYS_LOG_DIR": str(place.logs), "RECSYS_EXPOSURE_FORMAT": "service_v1"}
