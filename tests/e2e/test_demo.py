@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-COMMAND = [sys.executable, "-m", "recsys", "demo"]
+COMMAND = [sys.executable, "-P", "-m", "recsys", "demo"]
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +50,25 @@ def test_the_second_start_builds_nothing(demo: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_the_tour_holds_and_stops_its_service(demo: Path, workers: str) -> None:
-    port = _free_port()
+def test_the_tour_holds_and_stops_its_service(
+    demo: Path, workers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, elsewhere = _free_port(), tmp_path
+    (elsewhere / "recsys.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(elsewhere)
     done = _run("--dir", str(demo), "--port", str(port), "--workers", workers, "--tour")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Every step held" in done.stdout
     assert done.stdout.count("✓ the items are byte for byte the first answer's") == 2
     assert done.stdout.count("✓ the list is empty") == 2
+    assert "bought with " in done.stdout
+    assert "boosted by boost-in-season" in done.stdout
+    told = re.findall(r"^Why not (\w+) \(.*\)\? (.*)\.$", done.stdout, re.MULTILINE)
+    blocked = [said.startswith("blocked: Blocked by hide-price-") for _, said in told]
+    assert blocked == [False, True, False, True, False]
+    assert len({item for item, _ in told}) == 1
+    assert str(demo / "recsys-logs" / "exposures") in done.stdout
+    assert [path.name for path in elsewhere.iterdir()] == ["recsys.py"]
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False)
 
@@ -80,6 +92,7 @@ def test_the_printed_commands_work_as_printed(demo: Path) -> None:
             for each in commands
         ]
         assert len(answers) == 4
+        assert re.search(r"recommend -s home --why-not \w+$", said, re.MULTILINE)
         assert len(json.loads(answers[0])["items"]) == 5
         assert "etag:" in answers[1].lower()
         assert json.loads(answers[2])["changed"] is True

@@ -3,11 +3,15 @@
 import json
 from collections.abc import Callable
 from io import StringIO
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from rich.console import Console
 
+from recsys.demo import click
+from recsys.demo.guide import Guide
 from recsys.demo.place import DemoFailed
 from recsys.demo.product import Product
 from recsys.demo.screen import Screen
@@ -22,13 +26,14 @@ FULL = '[{"item_id":"i1","rank":1,"score":0.5}]'
 class Liar:
     """Plays a service that keeps every promise, but for the lie it is told to tell."""
 
-    def __init__(self, lie: str) -> None:
-        self.lie, self.rules, self.revision = lie, GOOD, 2
+    def __init__(self, lie: str, logs: Path) -> None:
+        self.lie, self.logs, self.rules, self.revision = lie, logs, GOOD, 2
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path.removeprefix("/v1/admin/tenants/demo")
         answers: dict[str, Callable[[httpx.Request], httpx.Response]] = {
             "/v1/recommend": self.recommend,
+            "/v1/events": self.events,
             "/rollback": self.rollback,
             "/rules": self.get if request.method == "GET" else self.put,
             "/cache/invalidate": self.done,
@@ -37,16 +42,52 @@ class Liar:
         }
         return answers[path](request)
 
-    def recommend(self, _: httpx.Request) -> httpx.Response:
-        broken = self.rules == BAD and self.lie != "still full"
-        items = "[]" if broken else FULL
+    def recommend(self, request: httpx.Request) -> httpx.Response:
+        asked = json.loads(request.content)
+        options = asked.get("options", {})
+        items = "[]" if self.broken and self.lie != "still full" else self.items(asked["k"], options)
         if self.lie == "other bytes" and self.revision > 3:
             items = items.replace("0.5", "0.50")
         versions = {"config_version": GOOD, "rules_version": self.rules, "manifest_version": None}
         meta = {**versions, "algo_version": "1", "revision": self.revision, "data_revision": 1}
+        meta |= {"tenant_id": "t1", "request_id": "r1"}
         if self.lie == "other data" and self.revision > 3:
             meta["data_revision"] = 2
-        return httpx.Response(200, text=f'{{"items":{items},"meta":{json.dumps(meta)}}}')
+        self.log("r2" if self.lie == "no exposure" else "r1")
+        said = self.why_not(options["explain_item"]) if "explain_item" in options else None
+        answer = f'{{"items":{items},"meta":{json.dumps(meta)},"explain_item":{json.dumps(said)}}}'
+        return httpx.Response(200, text=answer)
+
+    @property
+    def broken(self) -> bool:
+        return self.rules == BAD
+
+    def items(self, k: int, options: dict[str, Any]) -> str:
+        if "explain" in options:
+            part = {"raw": 1.0, "normalised": 0.5, "weight": 1.0, "contribution": 0.5}
+            signals = {"pop": part, "boost": 0.1 if self.lie == "another sum" else 0.0}
+            item: dict[str, Any] = {"item_id": "i1", "rank": 1, "score": 0.5}
+            item["score"] += 0.1 if self.lie == "explaining changes" else 0.0
+            return json.dumps([item | {"reasons": ["popular"], "explain": {"signals": signals}}])
+        return FULL if k == 8 else FULL[:-1] + ',{"item_id":"i2","rank":2,"score":0.4}]'
+
+    def why_not(self, item_id: str) -> dict[str, Any]:
+        if self.broken and self.lie != "no blame":
+            detail = "Blocked." if self.lie == "no name" else "Blocked by b."
+            return {"item_id": item_id, "rules": ["a", "b"], "outcome": "blocked", "detail": detail}
+        rank = 10 if self.lie == "another rank" and self.revision > 3 else 9
+        outcome = "capped" if self.lie == "full" else "below_top_k"
+        return {"item_id": item_id, "rules": ["a"], "outcome": outcome, "rank": rank, "detail": f"Rank {rank}."}
+
+    def log(self, request_id: str) -> None:
+        folder = self.logs / "exposures" / "t1" / "2011-12-09"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "w-0000.jsonl").write_text(f'{{"schema":"service_v1","request_id":"{request_id}"}}\n')
+
+    def events(self, request: httpx.Request) -> httpx.Response:
+        (event,) = json.loads(request.content)["events"]
+        ours = event["request_id"] == "r1" and event["item_id"] == "i1" and self.lie != "lost click"
+        return httpx.Response(200, json={"accepted": int(ours)})
 
     def get(self, _: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json={"rules_version": self.rules}, headers={"ETag": f'"{self.rules}"'})
@@ -74,29 +115,52 @@ class Liar:
         return httpx.Response(200 if self.lie != "error" else 500, json={})
 
 
-def _play(lie: str) -> str:
-    said = StringIO()
-    showcase = Showcase(PRODUCT, PRODUCT, "toys", "easter")
-    with httpx.Client(transport=httpx.MockTransport(Liar(lie)), base_url="http://demo.test") as client:
-        Tour(client, Screen(Console(file=said, width=120)), {"i1": "One"}, showcase).play()
-    return said.getvalue()
+@pytest.fixture
+def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Plays the tour with a liar; what was on the screen."""
+    monkeypatch.setattr(click, "WRITTEN_WITHIN_S", 0.1)
+
+    def played(lie: str) -> str:
+        said = StringIO()
+        showcase = Showcase(PRODUCT, PRODUCT, PRODUCT, "easter")
+        transport = httpx.MockTransport(Liar(lie, tmp_path))
+        with httpx.Client(transport=transport, base_url="http://demo.test") as client:
+            guide = Guide(client, Screen(Console(file=said, width=120)))
+            Tour(guide, {"i1": "One"}, showcase, tmp_path).play()
+        return said.getvalue()
+
+    return played
 
 
-def test_an_honest_service_passes() -> None:
-    assert "✓ the revision went forward" in _play("none")
+def test_an_honest_service_passes(play: Callable[[str], str], tmp_path: Path) -> None:
+    said = play("none")
+    assert "✓ the revision went forward" in said
+    assert str(tmp_path / "exposures" / "t1" / "2011-12-09" / "w-0000.jsonl") in said
+    assert "Why i1 (One)? popular" in said
+    told = [line for line in said.splitlines() if line.startswith("Why not i2?")]
+    before, blocked = "Why not i2? below_top_k: Rank 9.", "Why not i2? blocked: Blocked by b."
+    assert told == [before, blocked, before, blocked, before]
 
 
 @pytest.mark.parametrize(
     ("lie", "words"),
     [
+        ("lost click", "with the answer's request_id, is accepted"),
+        ("no exposure", "the answer is in .* within"),
+        ("explaining changes", "explaining does not change the answer"),
+        ("another sum", "its parts add up to its score"),
+        ("full", "nothing is wrong with it but its rank"),
         ("still full", "the list is empty"),
+        ("no blame", "why-not names the rule"),
+        ("no name", "why-not names the rule"),
         ("other bytes", "byte for byte"),
         ("other data", "the versions are the first answer's"),
+        ("another rank", "why-not says what it said at first"),
         ("no rollback", "exactly the rules moved"),
         ("no state", "with the state before it"),
         ("error", "was answered with 500"),
     ],
 )
-def test_a_step_that_does_not_hold_ends_the_tour(lie: str, words: str) -> None:
+def test_a_step_that_does_not_hold_ends_the_tour(play: Callable[[str], str], lie: str, words: str) -> None:
     with pytest.raises(DemoFailed, match=words):
-        _play(lie)
+        play(lie)

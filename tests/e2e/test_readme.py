@@ -45,6 +45,7 @@ def test_the_quick_tour_runs_as_it_is_written(tour: str, sqlite_template: Sqlite
     assert done.returncode == 0, done.stdout + done.stderr
     lists = re.findall(r"^(?:rank .*|The list is empty\.)$", done.stdout, re.MULTILINE)
     assert [line.startswith("rank") for line in lists] == [True, False, True]
+    assert "85123A: blocked  Blocked by #1." in done.stdout
     assert "spring clean" in done.stdout
     assert "home page empty" in done.stdout
     assert "MOSTLY_BLOCKED" in done.stdout
@@ -52,6 +53,7 @@ def test_the_quick_tour_runs_as_it_is_written(tour: str, sqlite_template: Sqlite
 
 def tag_by_price(client: httpx.Client) -> None:
     rows = [f'{{"item_id": "i{n}", "tags": ["{BANDS[n % 4]}"]}}' for n in range(20)]
+    rows.append(f'{{"item_id": "85123A", "tags": ["{BANDS[1]}"]}}')  # the demo's bestseller
     client.put(
         "/v1/admin/tenants/demo/items?surface=home",
         content="\n".join(rows),

@@ -33,7 +33,7 @@ class Server:
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, headers=DEV, timeout=60)
 
-    def wait_until_ready(self, timeout_s: float = 40) -> None:
+    def wait_until_ready(self, timeout_s: float = 90) -> None:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if self.process.poll() is not None:

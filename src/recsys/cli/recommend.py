@@ -28,6 +28,9 @@ def recommend(
         list[str] | None, typer.Option("--anchor", metavar="ITEM", help="What the user looks at; repeat, oldest first.")
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say why each item is there.")] = False,
+    why_not: Annotated[
+        str | None, typer.Option("--why-not", metavar="ITEM", help="Say where this item fell out, or its rank.")
+    ] = None,
     body: Annotated[
         Path | None, typer.Option("--body", metavar="FILE", help="Send this request instead; `-` reads standard input.")
     ] = None,
@@ -39,7 +42,9 @@ def recommend(
     if body is not None:
         content = read_source(body)
     else:
-        content = json.dumps(_request(surface, k, segment, user, anchor or [], explain=explain)).encode()
+        content = json.dumps(
+            _request(surface, k, segment, user, anchor or [], _options(explain=explain, why_not=why_not))
+        ).encode()
     require_one_line("--tenant", tenant)
     headers = {"Content-Type": "application/json", "X-Org-Id": tenant}
     response = session.api.request("POST", "/v1/recommend", content=content, headers=headers)
@@ -47,7 +52,7 @@ def recommend(
 
 
 def _request(
-    surface: str, k: int, segment: str | None, user: str | None, anchors: list[str], *, explain: bool
+    surface: str, k: int, segment: str | None, user: str | None, anchors: list[str], options: dict[str, Any]
 ) -> dict[str, Any]:
     request: dict[str, Any] = {
         "surface": surface,
@@ -58,6 +63,11 @@ def _request(
         request["segment"] = segment
     if anchors:
         request["anchors"] = {"item_ids": anchors}
-    if explain:
-        request["options"] = {"explain": "summary", "include_reasons": True}
+    if options:
+        request["options"] = options
     return request
+
+
+def _options(*, explain: bool, why_not: str | None) -> dict[str, Any]:
+    options: dict[str, Any] = {"explain": "summary", "include_reasons": True} if explain else {}
+    return options if why_not is None else options | {"explain_item": why_not}

@@ -230,7 +230,13 @@ def recommendation(body: dict[str, Any], tenant: str) -> RenderableType:
     served = ("tenant", f"{tenant} ({meta['tenant_id']})")
     produced = facts([served, *((name, meta[name]) for name in names)])
     warnings = [warning(each) for each in body["warnings"]]
-    return Group(items, Text(""), produced, *warnings)
+    asked = [_why_not(body["explain_item"])] if body.get("explain_item") else []
+    return Group(items, *asked, Text(""), produced, *warnings)
+
+
+def _why_not(said: dict[str, Any]) -> RenderableType:
+    """Where one item fell out: ``outcome`` in its own word, then in a sentence."""
+    return Text.assemble((f"{said['item_id']}: {said['outcome']}", "bold"), f"  {said['detail']}")
 
 
 def warning(each: dict[str, Any]) -> RenderableType:

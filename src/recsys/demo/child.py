@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from recsys.demo.place import Place
 
 HOST = "127.0.0.1"
-READY_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 120.0  # a new installation compiles first
 STOP_TIMEOUT_S = 15.0
 _LOOK_EVERY_S = 0.05
 _LAST_PORT = 65_535
@@ -56,12 +57,17 @@ def running_service(place: Place, port: int, workers: int) -> Iterator[subproces
     Raises:
         DemoFailed: it did not become ready, with the end of its log.
     """
-    command = [sys.executable, "-m", "recsys.demo.leash", "serve", "--db", place.url]
+    # -P: not to import what happens to lie in the working directory.
+    command = [sys.executable, "-P", "-m", "recsys.demo.leash", "serve", "--db", place.url]
     command += ["--host", HOST, "--port", str(port), "--workers", str(workers), "--dev-auth"]
+    # Not where the shell's variables point: the demo's answers are nobody's data.
+    environ = {**os.environ, "RECSYS_LOG_DIR": str(place.logs), "RECSYS_EXPOSURE_FORMAT": "service_v1"}
     log = place.log(port)
     with log.open("wb") as output:
         # The pipe is the leash: nothing is written to it, and its end tells the service that this process is gone.
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output)  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603
+            command, env=environ, stdin=subprocess.PIPE, stdout=output, stderr=output
+        )
         try:
             _wait_until_ready(process, port, log)
             yield process

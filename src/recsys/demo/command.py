@@ -19,6 +19,7 @@ from rich.console import Console
 
 from recsys.demo.build import OpenApp, ensure_built
 from recsys.demo.child import HOST, require_free, running_service
+from recsys.demo.guide import Guide
 from recsys.demo.place import DemoFailed, Place
 from recsys.demo.screen import TRY, Screen
 from recsys.demo.tour import Tour
@@ -85,14 +86,15 @@ def _run(place: Place, console: Console, port: int, workers: int, started: float
 def _play(place: Place, console: Console, url: str) -> None:
     started = time.monotonic()
     with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
-        Tour(client, Screen(console), place.titles(), place.showcase()).play()
+        Tour(Guide(client, Screen(console)), place.titles(), place.showcase(), place.logs).play()
     console.print()
     console.print(f"Every step held ({_since(started)}). Stay longer: recsys demo", style="bold green")
 
 
 def _stay(process: subprocess.Popen[bytes], url: str, place: Place, log: Path) -> None:
     print()
-    print(TRY.format(url=url, bad_rules=_as_typed(place.bad_rules), recsys=_program()))
+    item_id = place.showcase().anchor.item_id
+    print(TRY.format(url=url, bad_rules=_as_typed(place.bad_rules), recsys=_program(), item_id=item_id))
     print("Ctrl-C stops it.", flush=True)
     try:
         code = process.wait()

@@ -47,6 +47,11 @@ class Place:
         """The rules that empty the home page, to try it out."""
         return self.directory / "bad-rules.json"
 
+    @property
+    def logs(self) -> Path:
+        """What the service writes down of what it showed and what people did."""
+        return self.directory / "recsys-logs"
+
     def log(self, port: int) -> Path:
         """What the service on a port says while the demo runs: several may run from one folder."""
         return self.directory / f"service-{port}.log"
@@ -65,7 +70,8 @@ class Place:
         """What the build found worth showing."""
         kept = self._marker()["showcase"]
         products = {
-            name: Product(**{**kept[name], "tags": tuple(kept[name]["tags"])}) for name in ("anchor", "bestseller")
+            name: Product(**{**kept[name], "tags": tuple(kept[name]["tags"])})
+            for name in ("anchor", "bestseller", "in_season")
         }
         return Showcase(**{**kept, **products})
 

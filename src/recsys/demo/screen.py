@@ -12,6 +12,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 
 @dataclass
@@ -43,6 +44,27 @@ class Screen:
         self.console.print(table if table.row_count else Text("(nothing)", style="bold red"))
         self.console.print(Text(_versions(meta) + f" · revision {meta['revision']}", style="dim"))
 
+    def explanation(self, item: Mapping[str, Any], titles: Mapping[str, str]) -> None:
+        """Show what the score of an item is made of, as ``explain: full`` and ``include_reasons`` tell it."""
+        self.console.print(Text(f"Why {_called(item['item_id'], titles)}? {', '.join(item['reasons'])}"))
+        table = _table("signal", "raw", "normalised", "weight", "adds")
+        for name, part in item["explain"]["signals"].items():
+            if isinstance(part, dict):
+                numbers = f"{part['raw']:.1f}", f"{part['normalised']:.4f}", f"{part['weight']:g}"
+                table.add_row(name, *numbers, f"{part['contribution']:.4f}")
+            else:
+                table.add_row(name, "", "", "", f"{part:.4f}")
+        table.add_row("score", "", "", "", f"{item['score']:.4f}", style="bold")
+        self.console.print(table)
+
+    def why_not(self, said: Mapping[str, Any], titles: Mapping[str, str]) -> None:
+        """Show where an item fell out, as ``explain_item`` tells it."""
+        self.console.print(Text(f"Why not {_called(said['item_id'], titles)}? {said['outcome']}: {said['detail']}"))
+
+    def path(self, file: Path) -> None:
+        """Show a path in one piece."""
+        self.console.print(Text(str(file), style="dim"), soft_wrap=True)
+
     def proof(self, size: int, versions: Mapping[str, Any], revision: int, took_ms: float) -> None:
         """Show what was compared."""
         self.say(
@@ -68,6 +90,10 @@ def _table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column not in _FOLDS)
     return table
+
+
+def _called(item_id: str, titles: Mapping[str, str]) -> str:
+    return f"{item_id} ({titles[item_id]})" if item_id in titles else item_id
 
 
 def _versions(meta: Mapping[str, Any]) -> str:
@@ -96,9 +122,10 @@ Open {url}/docs
 The same on the command line:
 
   export RECSYS_URL={url} RECSYS_TENANT=demo
-  {recsys} recommend -s home
+  {recsys} recommend -s home --explain
   {recsys} rules get
   {recsys} rules put {bad_rules} --reason 'sale: no price labels'
+  {recsys} recommend -s home --why-not {item_id}
   {recsys} rollback --to known_good --reason 'home page is empty'
   {recsys} history
 """

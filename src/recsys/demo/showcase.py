@@ -29,13 +29,13 @@ class Sales:
 class Showcase:
     """What to show of a shop.
 
-    ``anchor`` goes unmistakably with its neighbours; ``bestseller`` leads over all days; ``category_in_season`` made
-    the greatest part of its sales lately, ``tag_out_of_season`` the smallest.
+    ``anchor`` goes unmistakably with its neighbours; ``bestseller`` leads over all days; ``in_season`` leads the
+    category that made the greatest part of its sales lately; ``tag_out_of_season`` made the smallest.
     """
 
     anchor: Product
     bestseller: Product
-    category_in_season: str
+    in_season: Product
     tag_out_of_season: str
 
 
@@ -47,17 +47,22 @@ def choose(products: Sequence[Product], sales: Mapping[str, Sales], anchor_id: s
     """
     if not products:
         raise ValueError("There is nothing to show: no sale of a named product.")
-    bestseller = min(products, key=lambda product: (-sales[product.item_id].invoices, product.item_id))
+    bestseller = _leader(products, sales)
     categories, tags = _recent_share(products, sales)
+    season = min(categories, key=lambda name: (-categories[name], name), default=bestseller.category)
     return Showcase(
         anchor=next((product for product in products if product.item_id == anchor_id), bestseller),
         bestseller=bestseller,
-        category_in_season=min(categories, key=lambda name: (-categories[name], name), default=bestseller.category),
+        in_season=_leader([product for product in products if product.category == season], sales),
         # The bestseller is about to be pinned, and a block would beat the pin.
         tag_out_of_season=min(
             tags.keys() - set(bestseller.tags), key=lambda name: (tags[name], name), default="sample"
         ),
     )
+
+
+def _leader(products: Sequence[Product], sales: Mapping[str, Sales]) -> Product:
+    return min(products, key=lambda product: (-sales[product.item_id].invoices, product.item_id))
 
 
 def _recent_share(products: Sequence[Product], sales: Mapping[str, Sales]) -> tuple[dict[str, float], dict[str, float]]:
@@ -110,10 +115,10 @@ def rules(showcase: Showcase) -> Document:
             },
             {
                 "id": "boost-in-season",
-                "name": f"In season: {showcase.category_in_season}",
+                "name": f"In season: {showcase.in_season.category}",
                 "action": "boost",
                 "target_type": "category",
-                "target_key": showcase.category_in_season,
+                "target_key": showcase.in_season.category,
                 "surface": "home",
                 "boost_value": 0.2,
             },

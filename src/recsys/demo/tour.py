@@ -9,52 +9,44 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import msgspec
 
-from recsys.demo.place import TENANT, DemoFailed
+from recsys.demo.click import click_first
+from recsys.demo.place import TENANT
 from recsys.demo.showcase import bad_rules
+from recsys.demo.why import Why
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-    from recsys.demo.screen import Screen
+    from recsys.demo.guide import Answer, Guide
     from recsys.demo.showcase import Showcase
 
 SURFACE = "home"
-CONVERGED_WITHIN_S = 5.0
 _ADMIN = f"/v1/admin/tenants/{TENANT}"
 _RULES = f"{_ADMIN}/rules"
-_HEADERS = {"X-Dev-User-Id": "tour", "X-Org-Id": TENANT}
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """An answer to recommend; ``items`` are the very bytes that came over the wire."""
-
-    items: msgspec.Raw
-    meta: dict[str, Any]
-
-    @property
-    def versions(self) -> dict[str, Any]:
-        """What produced the answer, apart from the revision, which never comes back."""
-        return {
-            name: value for name, value in self.meta.items() if name.endswith("_version") or name == "data_revision"
-        }
-
-    def ranked(self) -> list[dict[str, Any]]:
-        """The items, parsed."""
-        ranked: list[dict[str, Any]] = msgspec.json.decode(self.items)
-        return ranked
 
 
 @dataclass(frozen=True)
 class Tour:
-    """One tour of one running service."""
+    """One tour of one running service, which logs what it shows into ``logs``."""
 
-    client: httpx.Client
-    screen: Screen
+    guide: Guide
     titles: Mapping[str, str]
     showcase: Showcase
+    logs: Path
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What is asked again and again: the home page of somebody who looked at two items."""
+        anchors = [self.showcase.in_season.item_id, self.showcase.anchor.item_id]
+        return {"surface": SURFACE, "k": 8, "user": {"user_id": "tour"}, "anchors": {"item_ids": anchors}}
+
+    @property
+    def why(self) -> Why:
+        """Questions about the answer."""
+        return Why(self.guide, self.titles, self.request)
 
     def play(self) -> None:
         """Play every step.
@@ -63,115 +55,98 @@ class Tour:
             DemoFailed: a step did not hold; the message says which.
         """
         first = self._ask()
-        bad = self._break_it(first)
-        self._runbook(first, bad)
-        self._break_it(first)
-        self._one_call(first)
+        next_one = self._explain(first)
+        bad = self._break_it(first, next_one)
+        self._runbook(first, next_one, bad)
+        self._break_it(first, next_one)
+        self._one_call(first, next_one)
         self._look_back()
 
     def _ask(self) -> Answer:
-        self.screen.step("What does the home page show?")
-        self._send("POST", f"{_ADMIN}/rollback", json={"to": "known_good", "reason": "the tour begins"})
-        self._send("POST", f"{_ADMIN}/cache/invalidate", json={"targets": ["config", "rules", "popularity"]})
-        wanted = self._send("GET", _RULES).json()["rules_version"]
-        answer = self._served(wanted)
-        self._hold("the list has items", bool(answer.ranked()))
-        self.screen.answer(answer.ranked(), self.titles, answer.meta)
+        self.guide.screen.step("What does the home page show?")
+        anchors = self.showcase.in_season, self.showcase.anchor
+        self.guide.screen.say(f"to somebody who looked at {' and '.join(f'{a.item_id} ({a.title})' for a in anchors)}")
+        self.guide.send("POST", f"{_ADMIN}/rollback", json={"to": "known_good", "reason": "the tour begins"})
+        self.guide.send("POST", f"{_ADMIN}/cache/invalidate", json={"targets": ["config", "rules", "popularity"]})
+        wanted = self.guide.send("GET", _RULES).json()["rules_version"]
+        answer = self.guide.recommend(self.request, wanted)
+        self.guide.hold("the list has items", bool(answer.ranked()))
+        self.guide.screen.answer(answer.ranked(), self.titles, answer.meta)
+        click_first(self.guide, self.request, answer, self.logs)
         return answer
 
-    def _break_it(self, first: Answer) -> str:
-        self.screen.step("Somebody hides the price labels, and blocks every item that carries one")
-        response = self._send(
+    def _explain(self, answer: Answer) -> dict[str, Any]:
+        self.guide.screen.step("Why this item, and why not that one?")
+        self.why.this(answer)
+        return self.why.not_the_next(answer)
+
+    def _break_it(self, first: Answer, next_one: dict[str, Any]) -> str:
+        self.guide.screen.step("Somebody hides the price labels, and blocks every item that carries one")
+        response = self.guide.send(
             "PUT",
             _RULES,
             json=bad_rules(self.showcase),
-            headers={"If-Match": f'"{first.meta["rules_version"]}"', "X-Change-Reason": "sale: no price labels"},
+            headers={"If-Match": f'"{first.rules_version}"', "X-Change-Reason": "sale: no price labels"},
         )
         version: str = response.json()["rules_version"]
-        answer = self._served(version)
-        self._hold("the list is empty", answer.ranked() == [])
-        self.screen.answer(answer.ranked(), self.titles, answer.meta)
+        answer = self.guide.recommend(self.request, version)
+        self.guide.hold("the list is empty", answer.ranked() == [])
+        self.guide.screen.answer(answer.ranked(), self.titles, answer.meta)
+        said = self.why.not_that(next_one["item_id"], version)
+        new = [rule for rule in said["rules"] if rule not in next_one["rules"]]
+        named = said["outcome"] == "blocked" and len(new) == 1 and new[0] in said["detail"]
+        self.guide.hold("why-not names the rule that blocks it", named)
         return version
 
-    def _runbook(self, first: Answer, bad: str) -> None:
-        self.screen.step("The runbook: read, find what it was before, put that back")
-        current = self._send("GET", _RULES)
+    def _runbook(self, first: Answer, next_one: dict[str, Any], bad: str) -> None:
+        self.guide.screen.step("The runbook: read, find what it was before, put that back")
+        current = self.guide.send("GET", _RULES)
         etag = current.headers["etag"]
-        self._hold("the ETag is the bad version", etag == f'"{bad}"')
+        self.guide.hold("the ETag is the bad version", etag == f'"{bad}"')
         entry = self._last_rules_change()
         reason = entry["extra"].get("reason")
-        self.screen.say(
+        self.guide.screen.say(
             f"audit entry {entry['id']}: {entry['action']} by {entry['actor_sub']}, who gave as reason: {reason}"
         )
         bare = etag.strip('"')
-        restored = self._send(
+        restored = self.guide.send(
             "PUT",
             _RULES,
             content=msgspec.json.encode(entry["before_state"]),
             headers={"If-Match": bare, "Content-Type": "application/json", "X-Change-Reason": "runbook: before_state"},
         ).json()
-        self._hold("the old version is current again", restored["rules_version"] == first.meta["rules_version"])
-        self._send("POST", f"{_ADMIN}/cache/invalidate", json={"targets": ["rules"]})
-        self._prove(first)
+        self.guide.hold("the old version is current again", restored["rules_version"] == first.rules_version)
+        self.guide.send("POST", f"{_ADMIN}/cache/invalidate", json={"targets": ["rules"]})
+        self._prove(first, next_one)
 
-    def _one_call(self, first: Answer) -> None:
-        self.screen.step("The same with one call")
+    def _one_call(self, first: Answer, next_one: dict[str, Any]) -> None:
+        self.guide.screen.step("The same with one call")
         body = {"to": "known_good", "reason": "home page is empty"}
-        moved = self._send("POST", f"{_ADMIN}/rollback", json=body).json()["moved"]
-        self._hold("exactly the rules moved", [each["document"] for each in moved] == ["rules"])
-        self.screen.say(f"POST {_ADMIN}/rollback {msgspec.json.encode(body).decode()}")
-        self._prove(first)
+        moved = self.guide.send("POST", f"{_ADMIN}/rollback", json=body).json()["moved"]
+        self.guide.hold("exactly the rules moved", [each["document"] for each in moved] == ["rules"])
+        self.guide.screen.say(f"POST {_ADMIN}/rollback {msgspec.json.encode(body).decode()}")
+        self._prove(first, next_one)
 
     def _look_back(self) -> None:
-        self.screen.step("Who did what, and why")
-        self.screen.history(self._send("GET", f"{_ADMIN}/history", params={"limit": 5}).json()["entries"])
+        self.guide.screen.step("Who did what, and why")
+        self.guide.screen.history(self.guide.send("GET", f"{_ADMIN}/history", params={"limit": 5}).json()["entries"])
 
-    def _prove(self, first: Answer) -> None:
-        """Show that the answer is the first one again: the same bytes, made by the same versions."""
+    def _prove(self, first: Answer, next_one: dict[str, Any]) -> None:
+        """Show that the answer is the first one again: the same bytes, versions and word on what was left out."""
         started = time.perf_counter()
-        again = self._served(first.meta["rules_version"])
+        again = self.guide.recommend(self.request, first.rules_version)
         took_ms = (time.perf_counter() - started) * 1000
-        self._hold("the items are byte for byte the first answer's", bytes(again.items) == bytes(first.items))
-        self._hold("the versions are the first answer's", again.versions == first.versions)
-        self._hold("the revision went forward", again.meta["revision"] > first.meta["revision"])
-        self.screen.proof(len(bytes(first.items)), first.versions, again.meta["revision"], took_ms)
+        self.guide.hold("the items are byte for byte the first answer's", bytes(again.items) == bytes(first.items))
+        self.guide.hold("the versions are the first answer's", again.versions == first.versions)
+        self.guide.hold("the revision went forward", again.meta["revision"] > first.meta["revision"])
+        said = self.why.not_that(next_one["item_id"], first.rules_version)
+        self.guide.hold("why-not says what it said at first", said == next_one)
+        self.guide.screen.proof(len(bytes(first.items)), first.versions, again.meta["revision"], took_ms)
 
     def _last_rules_change(self) -> dict[str, Any]:
-        entries = self._send("GET", f"{_ADMIN}/audit", params={"limit": 50}).json()["entries"]
+        entries = self.guide.send("GET", f"{_ADMIN}/audit", params={"limit": 50}).json()["entries"]
         found = next((each for each in entries if each["entity_type"] == "rules"), None)
-        self._hold("the change is in the audit log, with the state before it", bool(found and found["before_state"]))
+        self.guide.hold(
+            "the change is in the audit log, with the state before it", bool(found and found["before_state"])
+        )
         return dict(found or {})
-
-    def _served(self, rules_version: str) -> Answer:
-        """Ask until the answer comes from a version; every worker has it within a moment."""
-        give_up_at = time.monotonic() + CONVERGED_WITHIN_S
-        while True:
-            body = {
-                "surface": SURFACE,
-                "k": 8,
-                "user": {"user_id": "tour"},
-                "anchors": {"item_ids": [self.showcase.anchor.item_id]},
-            }
-            answer = msgspec.json.decode(self._send("POST", "/v1/recommend", json=body).content, type=Answer)
-            if answer.meta["rules_version"] == rules_version:
-                return answer
-            self._hold(
-                f"rules {rules_version[:12]} are served within {CONVERGED_WITHIN_S:.0f} s",
-                time.monotonic() < give_up_at,
-            )
-            time.sleep(0.05)
-
-    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
-        headers = {**_HEADERS, **request.pop("headers", {})}
-        try:
-            response = self.client.request(method, path, headers=headers, **request)
-        except httpx.TransportError as error:
-            raise DemoFailed(f"{method} {path}: no answer ({error}).") from None
-        if not response.is_success:
-            raise DemoFailed(f"{method} {path} was answered with {response.status_code}:\n{response.text}")
-        return response
-
-    def _hold(self, claim: str, holds: object) -> None:
-        if not holds:
-            raise DemoFailed(f"This did not hold: {claim}.")
-        self.screen.holds(claim)

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from recsys.domain.catalogue import Catalogue
 from recsys.domain.config import KNOWN_FLAGS, Config, SurfaceConfig, read_config
 from recsys.domain.document import CONFIG, RULES, DocumentRef, Lint
 from recsys.domain.errors import InvalidRequest
 from recsys.domain.rules import Rule, read_rules
+from recsys.ranking.sources import SOURCE_OF_MODE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from recsys.domain.canonical import Json
 
-_ITEMS_NAMED = 5
+_NAMED = 5
 _MOST_BLOCKED = 0.5
 """A larger share of a surface than this is more likely a mistake than merchandising."""
+_DATA: Final = {
+    "history": "a user history",
+    "collab": "a collaborative list per user",
+    "content": "a list of items alike in content",
+    "session": "a list of next items",
+}
+"""The signals that fields of a config stand and fall with, as people call them."""
 
 
 class SurfaceCatalogue(Catalogue, Protocol):
-    """A catalogue that also knows which surfaces have data."""
+    """A catalogue that also knows which surfaces have data, and of which signals."""
 
     def has_surface(self, surface: str) -> bool:
         """Whether the surface has data."""
+
+    def having(self, signal: str) -> dict[str, bool]:
+        """The surfaces with data, and whether each has this signal (``history`` is one, too)."""
 
     def count_blocked(self, rules: Sequence[Rule], now: datetime) -> dict[str, tuple[int, int]]:
         """How many items of each surface these rules block at ``now``, and how many items it has."""
@@ -59,7 +70,7 @@ def lint_rules(rules: Sequence[Rule], catalogue: SurfaceCatalogue, now: datetime
 
 
 def lint_config(config: Config, catalogue: SurfaceCatalogue) -> list[Lint]:
-    """The warnings about a config: accepted but not acted on yet, all weights zero, surfaces without data."""
+    """The warnings about a config: kept but not acted on, without the data it needs, all weights zero."""
     found = [
         Lint(
             code="NOT_YET_EFFECTIVE", detail=f"{name} is kept, but this release does not act on it.", pointer=f"/{name}"
@@ -67,25 +78,57 @@ def lint_config(config: Config, catalogue: SurfaceCatalogue) -> list[Lint]:
         for name in ("guard",)
         if getattr(config, name)
     ]
+    own = config.surfaces or {}
     found += _section_lint(config, "")
-    for surface, section in sorted((config.surfaces or {}).items()):
+    found += _signal_lint(config, catalogue, own)
+    for surface, section in sorted(own.items()):
         found += _surface_lint(surface, catalogue, f"/surfaces/{surface}")
         found += _section_lint(section, f"/surfaces/{surface}")
+        found += _surface_signal_lint(surface, section, catalogue)
     return found
 
 
 def _section_lint(section: SurfaceConfig, pointer: str) -> Iterator[Lint]:
-    if section.exclude is not None and section.exclude.event_types:
-        detail = "exclude is kept, but this release does not act on it."
-        yield Lint(code="NOT_YET_EFFECTIVE", detail=detail, pointer=f"{pointer}/exclude")
     weights = section.weights
     if weights is not None and not (weights.pop or weights.cooc or weights.emb):
         yield Lint(code="ALL_WEIGHTS_ZERO", detail="All zero counts as pop = 1.", pointer=f"{pointer}/weights")
     for flag in sorted((section.flags or {}).keys() - set(KNOWN_FLAGS)):
         yield Lint(code="UNKNOWN_FLAG", detail=f"Nothing asks for the flag {flag!r}.", pointer=f"{pointer}/flags")
-    if section.algorithm in ("implicit", "content_sim", "session_seq"):
-        detail = f"{section.algorithm} needs artifacts; without them popularity takes its place."
-        yield Lint(code="NOT_YET_EFFECTIVE", detail=detail, pointer=f"{pointer}/algorithm")
+
+
+def _signal_lint(config: Config, catalogue: SurfaceCatalogue, own: Mapping[str, SurfaceConfig]) -> Iterator[Lint]:
+    """What the tenant's config needs and surfaces without a word of their ``own`` on it do not have."""
+    for field, signal, without in _needs(config):
+        having = catalogue.having(signal)
+        spoken_for = {surface for surface, section in own.items() if getattr(section, field) is not None}
+        lacking = sorted(surface for surface, has in having.items() if not has and surface not in spoken_for)
+        if lacking or not having:
+            who = f"These surfaces have none: {_named(lacking)}." if any(having.values()) else "No surface has one yet."
+            yield _lacks(field, signal, without, who, "")
+
+
+def _surface_signal_lint(surface: str, section: SurfaceConfig, catalogue: SurfaceCatalogue) -> Iterator[Lint]:
+    for field, signal, without in _needs(section):
+        if not catalogue.having(signal).get(surface, True):  # without any data, that is the warning
+            yield _lacks(field, signal, without, "This surface has none yet.", f"/surfaces/{surface}")
+
+
+def _needs(section: SurfaceConfig) -> Iterator[tuple[str, str, str]]:
+    """Fields that do nothing without a signal that comes with artifacts: field, signal, what happens without it."""
+    if section.exclude is not None and section.exclude.event_types:
+        yield "exclude", "history", "nothing is excluded"
+    signal = SOURCE_OF_MODE.get(section.algorithm) if section.algorithm else None
+    if signal in _DATA:
+        yield "algorithm", signal, "popularity takes its place"
+
+
+def _lacks(field: str, signal: str, without: str, who: str, pointer: str) -> Lint:
+    detail = f"{field} needs {_DATA[signal]}, which comes with artifacts. {who} Until then {without}."
+    return Lint(code="SIGNAL_UNAVAILABLE", detail=detail, pointer=f"{pointer}/{field}")
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
 
 
 def _rule_lint(rule: Rule, catalogue: SurfaceCatalogue, now: datetime, pointer: str) -> Iterator[Lint]:
@@ -107,9 +150,10 @@ def _target_lint(rule: Rule, catalogue: SurfaceCatalogue, pointer: str) -> Itera
     where = f"on the surface {rule.surface!r}" if rule.surface else "on any surface"
     unknown = [item_id for item_id in rule.target_items() if not catalogue.has_item(rule.surface, item_id)]
     if unknown:
-        named = ", ".join(unknown[:_ITEMS_NAMED]) + (" …" if len(unknown) > _ITEMS_NAMED else "")
         at = f"{pointer}/item_ids" if rule.item_ids else f"{pointer}/target_key"
-        yield Lint(code="UNKNOWN_ITEM", detail=f"The {rule.action} names items unknown {where}: {named}.", pointer=at)
+        yield Lint(
+            code="UNKNOWN_ITEM", detail=f"The {rule.action} names items unknown {where}: {_named(unknown)}.", pointer=at
+        )
     tag = rule.target_tag()
     if tag is not None and not catalogue.count_tagged(rule.surface, tag):
         detail = f"No item {where} has the tag {tag!r}."

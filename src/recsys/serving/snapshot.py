@@ -169,6 +169,10 @@ class SnapshotCatalogue:
         """Whether the surface has data."""
         return surface in self.parts
 
+    def having(self, signal: str) -> dict[str, bool]:
+        """The surfaces with data, and whether each has this signal, a field of :class:`SurfaceSignals`."""
+        return {name: getattr(part.signals, signal) is not None for name, part in self.parts.items()}
+
     def has_item(self, surface: str | None, item_id: str) -> bool:
         return any(signals.ids.index(item_id) >= 0 for signals in self._of(surface))
 

@@ -141,11 +141,41 @@ def test_a_database_that_cannot_be_reached_is_not_called_a_service(service: Serv
     assert "service" not in result.stderr
 
 
+NAMES = ("surface", "segment", "config_version", "rules_version", "manifest_version", "revision", "data_revision")
+META = {**dict.fromkeys(NAMES), "tenant_id": "0199"}
+NOTHING = {"items": [], "warnings": [], "meta": META}
+
+
 def test_the_tenant_asked_for_stands_beside_the_one_that_was_served(service: Service) -> None:
-    names = ("surface", "segment", "config_version", "rules_version", "manifest_version", "revision", "data_revision")
-    meta = {**dict.fromkeys(names), "tenant_id": "0199"}
-    service.on("POST /v1/recommend", httpx.Response(200, json={"items": [], "warnings": [], "meta": meta}))
+    service.on("POST /v1/recommend", httpx.Response(200, json=NOTHING))
     assert "acme (0199)" in run("recommend", "-t", "acme", "--url", URL).stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        ((), None),
+        (("--why-not", "i9"), {"explain_item": "i9"}),
+        (("--explain",), {"explain": "summary", "include_reasons": True}),
+        (
+            ("--explain", "--why-not", "i9"),
+            {"explain": "summary", "include_reasons": True, "explain_item": "i9"},
+        ),
+    ],
+)
+def test_recommend_asks_for_explanations_only_when_told(
+    service: Service, options: tuple[str, ...], asked: dict[str, object] | None
+) -> None:
+    service.on("POST /v1/recommend", httpx.Response(200, json=NOTHING))
+    run("recommend", "-t", "acme", *options, "--url", URL)
+    assert json.loads(service.last("POST").content).get("options") == asked
+
+
+def test_why_not_is_told_below_the_list(service: Service) -> None:
+    said = {"item_id": "i9", "rules": [], "outcome": "below_top_k", "rank": 12, "detail": "Rank 12 by score; k is 10."}
+    service.on("POST /v1/recommend", httpx.Response(200, json=NOTHING | {"explain_item": said}))
+    shown = run("recommend", "-t", "acme", "--why-not", "i9", "--url", URL).stdout
+    assert "i9: below_top_k  Rank 12 by score; k is 10." in shown
 
 
 def test_json_is_the_answer_to_the_byte(service: Service) -> None:

@@ -270,4 +270,4 @@ def test_the_shipped_showcase_is_worth_showing(shipped: RetailFiles) -> None:
     assert neighbours[showcase.anchor.item_id] == queries.NEIGHBOURS_PER_ITEM
     assert showcase.anchor.title == "Roses Regency Teacup and Saucer"
     assert showcase.bestseller.title == "White Hanging Heart T-Light Holder"
-    assert (showcase.category_in_season, showcase.tag_out_of_season) == ("christmas", "easter")
+    assert (showcase.in_season.category, showcase.tag_out_of_season) == ("christmas", "easter")

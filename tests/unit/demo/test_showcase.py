@@ -39,7 +39,8 @@ def showcase() -> Showcase:
 def test_the_showcase_follows_the_sales(showcase: Showcase) -> None:
     assert showcase.anchor.item_id == "E07"
     assert showcase.bestseller.item_id == "S03"
-    assert showcase.category_in_season == "christmas"  # not other, which sold better
+    assert showcase.in_season.category == "christmas"  # not other, which sold better
+    assert showcase.in_season.item_id == "S03"
     assert showcase.tag_out_of_season == "egg"  # not few, which is on too few items
 
 

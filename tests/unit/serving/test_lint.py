@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
-from recsys.domain.document import DocumentRef
+from recsys.domain.document import DocumentRef, Lint
+from recsys.ranking.arrays import as_indices
+from recsys.ranking.history import UserLists, build_history
+from recsys.ranking.ids import make_ids
 from recsys.serving.lint import lint
-from recsys.serving.snapshot import SnapshotCatalogue, build_part
+from recsys.serving.snapshot import SignalPart, SnapshotCatalogue, build_part
 from tests.support.surfaces import NOW, item, rows
 
 CATALOGUE = SnapshotCatalogue(
@@ -71,8 +77,7 @@ def test_rules_that_do_what_they_say(rule: dict[str, Any]) -> None:
         ({}, []),
         ({"weights": {"pop": 0}}, [("ALL_WEIGHTS_ZERO", "/weights")]),
         ({"guard": {"x": 1}}, [("NOT_YET_EFFECTIVE", "/guard")]),
-        ({"exclude": {"event_types": ["purchase"]}}, [("NOT_YET_EFFECTIVE", "/exclude")]),
-        ({"algorithm": "implicit"}, [("NOT_YET_EFFECTIVE", "/algorithm")]),
+        ({"surfaces": {"nowhere": {"algorithm": "implicit"}}}, [("NO_DATA", "/surfaces/nowhere")]),
         ({"flags": {"enable_rulez": True}}, [("UNKNOWN_FLAG", "/flags")]),
         ({"surfaces": {"nowhere": {}}}, [("NO_DATA", "/surfaces/nowhere")]),
         ({"surfaces": {"home": {"weights": {"pop": 0}}}}, [("ALL_WEIGHTS_ZERO", "/surfaces/home/weights")]),
@@ -81,6 +86,63 @@ def test_rules_that_do_what_they_say(rule: dict[str, Any]) -> None:
 )
 def test_config(config: dict[str, Any], lints: list[tuple[str, str]]) -> None:
     assert found("config", config) == lints
+
+
+NEEDS = [
+    ({"exclude": {"event_types": ["purchase"]}}, "exclude", "a user history"),
+    ({"algorithm": "implicit"}, "algorithm", "a collaborative list per user"),
+    ({"algorithm": "content_sim"}, "algorithm", "a list of items alike in content"),
+    ({"algorithm": "session_seq"}, "algorithm", "a list of next items"),
+]
+NOTHING = {"algorithm": "cooc", "exclude": {"event_types": []}}
+
+
+def said(config: dict[str, Any], *fed: str, among: Mapping[str, SignalPart] = CATALOGUE.parts) -> list[Lint]:
+    """What is said of a config where some of the surfaces have been fed every signal."""
+    parts = {name: full(part) if name in fed else part for name, part in among.items()}
+    return lint(DocumentRef("config"), config, SnapshotCatalogue(parts), NOW)
+
+
+def full(part: SignalPart) -> SignalPart:
+    lists = part.signals.cooc
+    users = UserLists(make_ids(["u"]), lists)
+    history = build_history(["u"], as_indices([0]), ["view"], np.zeros(1, np.int64))
+    return SignalPart(replace(part.signals, emb=lists, content=lists, session=lists, collab=users, history=history))
+
+
+BOTH = {"pdp": CATALOGUE.parts["home"], "home": CATALOGUE.parts["home"]}
+
+
+@pytest.mark.parametrize(("config", "field", "data"), NEEDS, ids=str)
+def test_what_no_surface_has_the_data_for(config: dict[str, Any], field: str, data: str) -> None:
+    for among in (CATALOGUE.parts, {}):
+        (warning,) = said(config, among=among)
+        assert (warning.code, warning.pointer) == ("SIGNAL_UNAVAILABLE", f"/{field}")
+        assert warning.detail.startswith(f"{field} needs {data}, which comes with artifacts. No surface has one yet. ")
+
+
+@pytest.mark.parametrize(("config", "field", "data"), NEEDS, ids=str)
+def test_what_some_surfaces_have_the_data_for(config: dict[str, Any], field: str, data: str) -> None:
+    assert said(config, "home", "pdp", among=BOTH) == []
+    (warning,) = said(config, "home", among=BOTH)
+    assert (warning.code, warning.pointer) == ("SIGNAL_UNAVAILABLE", f"/{field}")
+    assert data in warning.detail
+    assert "These surfaces have none: pdp." in warning.detail
+    assert said(config | {"surfaces": {"pdp": NOTHING}}, "home", among=BOTH) == []
+
+
+@pytest.mark.parametrize(("config", "field", "data"), NEEDS, ids=str)
+def test_what_one_surface_is_told_to_do(config: dict[str, Any], field: str, data: str) -> None:
+    for_pdp = {"surfaces": {"pdp": config}}
+    assert said(for_pdp, "pdp", among=BOTH) == []
+    (warning,) = said(for_pdp, "home", among=BOTH)
+    assert (warning.code, warning.pointer) == ("SIGNAL_UNAVAILABLE", f"/surfaces/pdp/{field}")
+    assert f"{data}, which comes with artifacts. This surface has none yet." in warning.detail
+
+
+@pytest.mark.parametrize("config", [NOTHING, {"algorithm": "popularity"}, {"algorithm": "blend"}], ids=str)
+def test_what_needs_no_artifact(config: dict[str, Any]) -> None:
+    assert said(config) == []
 
 
 @pytest.mark.parametrize("kind", ["config", "rules"])
