@@ -10,7 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.ranking.arrays import NO_INDICES, Indices
-from recsys.ranking.compiler import compiled, compiled_for_threads
+from recsys.ranking.compiler import (
+    Addresses,
+    Packed,
+    compiled_for_threads,
+    compiled_raw,
+    inlined_raw,
+    int32s,
+    int64s,
+    pointer,
+    uint8s,
+)
+from recsys.ranking.compiler import pack as pack_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,11 +50,12 @@ class Ids:
     starts: Starts
     slots: Indices
     _texts: dict[int, str] = field(default_factory=dict, init=False, repr=False)
+    _packed: Packed = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         for array in (self.utf8, self.starts, self.slots):
             array.setflags(write=False)
-        self.find(("",))  # compiles now, on the thread that builds, and not at the first request
+        object.__setattr__(self, "_packed", pack_arrays((self.utf8, self.starts, self.slots), "Bli"))
 
     def __len__(self) -> int:
         return self.starts.size - 1
@@ -85,8 +97,9 @@ class Ids:
     def _look_up(self, texts: Sequence[str], *, keep_unknown: bool) -> Indices:
         if not texts:
             return NO_INDICES
-        found: Indices = _find(_packed(texts), len(texts), self.utf8, self.starts, self.slots, keep_unknown)
-        return found
+        found = np.empty(len(texts), np.int32)
+        kept = _find(self._packed.addresses, _separated(texts), found, keep_unknown)
+        return found if kept == len(texts) else found[:kept]
 
 
 def make_ids(sorted_texts: Sequence[str]) -> Ids:
@@ -132,7 +145,7 @@ def _decode(utf8: bytes) -> str:
     return utf8.decode("utf-8", "surrogatepass")
 
 
-def _packed(texts: Sequence[str]) -> Bytes:
+def _separated(texts: Sequence[str]) -> Bytes:
     """The texts in UTF-8, each followed by a separator."""
     return np.frombuffer(_SEPARATOR.join([*_encode(texts), b""]), np.uint8)
 
@@ -153,19 +166,17 @@ def _fill(utf8: Bytes, starts: Starts, slots: Indices) -> bool:
     return True
 
 
-@compiled
-def _find(
-    asked: Bytes,
-    count: int,
-    utf8: Bytes,
-    starts: Starts,
-    slots: Indices,
-    keep_unknown: bool,  # noqa: FBT001
-) -> Indices:
-    """The indices of ``count`` texts, each followed by a separator in ``asked``; −1 for one that is unknown."""
-    found = np.empty(count, np.int32)
+@compiled_raw
+def _find(at: Addresses, asked: Bytes, found: Indices, keep_unknown: bool) -> int:  # noqa: FBT001
+    """Put the indices of texts, each followed by a separator in ``asked``, into ``found``; how many there are.
+
+    −1 for one that is unknown, if these are kept.
+    """
+    utf8 = uint8s(pointer(at[0]), at[1])
+    starts = int64s(pointer(at[2]), at[3])
+    slots = int32s(pointer(at[4]), at[5])
     kept, begin = 0, 0
-    for _ in range(count):
+    for _ in range(found.size):
         end = begin
         while asked[end] != 0xFF:
             end += 1
@@ -174,24 +185,24 @@ def _find(
             found[kept] = index
             kept += 1
         begin = end + 1
-    return found[:kept]
+    return kept
 
 
-@compiled
+@inlined_raw
 def _find_one(asked: Bytes, begin: int, end: int, utf8: Bytes, starts: Starts, slots: Indices) -> int:
     mask = slots.size - 1
     home = _hash(asked, begin, end)
     for step in range(_LONGEST_PROBE):
-        index = slots[(home + step) & mask]
+        index = int(slots[(home + step) & mask])
         if index < 0:
             return -1
         same_length = starts[index + 1] - starts[index] == end - begin
         if same_length and _compare(utf8, starts[index], starts[index + 1], asked, begin, end) == 0:
-            return int(index)
+            return index
     return _halve(asked, begin, end, utf8, starts)
 
 
-@compiled
+@inlined_raw
 def _halve(asked: Bytes, begin: int, end: int, utf8: Bytes, starts: Starts) -> int:
     """Binary search, for texts that crowd in one place of the hash table."""
     low, high = 0, starts.size - 1
@@ -207,7 +218,7 @@ def _halve(asked: Bytes, begin: int, end: int, utf8: Bytes, starts: Starts) -> i
     return -1
 
 
-@compiled
+@inlined_raw
 def _hash(utf8: Bytes, begin: int, end: int) -> np.int64:
     """FNV-1a, 64 bits, folded to 32 (http://www.isthe.com/chongo/tech/comp/fnv/)."""
     state = np.uint64(14695981039346656037)
@@ -216,7 +227,7 @@ def _hash(utf8: Bytes, begin: int, end: int) -> np.int64:
     return np.int64((state ^ (state >> np.uint64(32))) & np.uint64(0xFFFFFFFF))
 
 
-@compiled
+@inlined_raw
 def _compare(left: Bytes, begin: int, end: int, right: Bytes, start: int, stop: int) -> int:
     """Below 0, 0 or above 0, as ``left[begin:end]`` comes before, is or comes after ``right[start:stop]``."""
     for at in range(min(end - begin, stop - start)):

@@ -13,10 +13,11 @@ from recsys.ranking.sources import SOURCE_OF_MODE
 from recsys.ranking.table import EMPTY_OFFER, NO_BOUNDS, SIGNALS
 
 if TYPE_CHECKING:
-    from recsys.ranking.plan import Plan
-    from recsys.ranking.table import Table, Workspace
+    from collections.abc import Sequence
 
-_REMOVED: Final = slice(kernel.VERDICTS + kernel.EXCLUDED, kernel.VERDICTS + kernel.CONSTRAINED + 1)
+    from recsys.ranking.plan import Plan
+    from recsys.ranking.table import Workspace
+
 _ROW: Final = {name: row for row, name in enumerate(SIGNALS)}
 
 
@@ -36,16 +37,21 @@ class Recalled:
         kernel.add_scores(self._addresses, self._row, items.copy(), values.copy())
 
 
-def removed(table: Table) -> dict[str, int]:
+def removed(tally: Sequence[int]) -> dict[str, int]:
     """How many different items each filter has taken out."""
-    excluded, anchors, blocked, constrained = table.tally[_REMOVED].tolist()
-    return {"excluded": excluded, "anchors": anchors, "blocked": blocked, "constrained": constrained}
+    return {
+        "excluded": tally[kernel.VERDICTS + kernel.EXCLUDED],
+        "anchors": tally[kernel.VERDICTS + kernel.ANCHOR],
+        "blocked": tally[kernel.VERDICTS + kernel.BLOCKED],
+        "constrained": tally[kernel.VERDICTS + kernel.CONSTRAINED],
+    }
 
 
 class Outcome:
     """What there is to say about the ranking of a plan; reads the workspace, so it lasts as long as that is kept.
 
-    ``chosen``: the entries of the answer in order.
+    ``chosen``: the entries of the answer in order, ``items`` these items, ``pinned`` the first of them; ``injected``:
+    the pinned items that no source names; ``candidates``: how many different items were drawn.
     """
 
     def __init__(self, plan: Plan, workspace: Workspace) -> None:
@@ -56,6 +62,8 @@ class Outcome:
         self.chosen: list[int] = table.chosen[: self.tally[kernel.CHOSEN]].tolist()
         self.items: list[int] = table.items[self.chosen].tolist()
         self.pinned: list[int] = self.items[: self.tally[kernel.PIN_COUNT]]
+        self.injected = self._injected()
+        self.candidates = self.tally[kernel.OPEN] + len(self.pinned) - len(self.injected)
         baseline = self.tally[kernel.BASELINE]
         self.baseline_name = "popularity" if baseline == kernel.POPULARITY else plan.algorithm
 
@@ -66,16 +74,12 @@ class Outcome:
             "candidates": self.candidates,
             "returned": len(self.items),
             "pinned": len(self.pinned),
-            **removed(self.table),
+            **removed(self.tally),
         }
 
-    @property
-    def candidates(self) -> int:
-        """How many different items were drawn; a pin is none unless a source names it too."""
-        return self.tally[kernel.OPEN] + len(self.pinned) - len(self.injected())
-
-    def injected(self) -> list[int]:
-        """The pinned items that no source names."""
+    def _injected(self) -> list[int]:
+        if not self.pinned:
+            return []
         origin = self.table.origin[self.chosen[: len(self.pinned)]].tolist()
         return [item for item, from_ in zip(self.pinned, origin, strict=True) if from_ == kernel.PINNED]
 

@@ -130,7 +130,6 @@ def _notices(plan: Plan, outcome: Outcome) -> Iterator[Notice]:
             yield Notice("CANDIDATES_INCLUDE_EMPTY", "None of the include_ids is left as a candidate.")
     if plan.narrowed or outcome.tally[kernel.VERDICTS + kernel.CONSTRAINED]:
         yield Notice("CONSTRAINTS_FILTERED", "Items that do not satisfy the constraints were left out.")
-    injected = outcome.injected()
-    if injected:
-        names = ", ".join(plan.state.signals.ids.texts(injected))
+    if outcome.injected:
+        names = ", ".join(plan.state.signals.ids.texts(outcome.injected))
         yield Notice("RULE_PIN_INJECTED", f"Pinned without being a candidate: {names}.")

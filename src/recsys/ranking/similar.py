@@ -66,7 +66,7 @@ class Eligible:
     @property
     def removed(self) -> dict[str, int]:
         """How many different items each filter took out so far."""
-        return removed(self._workspace.table)
+        return removed(self._workspace.table.tally.tolist())
 
 
 def _similar(state: SurfaceState, request: SimilarRequest, item: int, eligible: Eligible) -> Ranking:
