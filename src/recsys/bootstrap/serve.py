@@ -68,6 +68,7 @@ def _run(settings: Settings) -> None:
             loop="uvloop",
             http="httptools",
             ws="none",
+            interface="asgi3",  # the switch hands over what its handlers return, which uvicorn takes for ASGI 2
             lifespan="on",
             access_log=False,
             server_header=False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -27,7 +27,7 @@ class Exposure(msgspec.Struct, frozen=True, gc=False):
     endpoint: Endpoint
     subject: str | None
     k: int
-    items: list[RankedItem]
+    items: Sequence[RankedItem]
     meta: AnswerMeta
     items_json: msgspec.Raw
     meta_json: msgspec.Raw

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -180,7 +181,7 @@ class AnswerMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 class RecommendResponse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The answer of ``/v1/recommend`` and ``/v1/similar``. ``trace`` and ``explain_item`` only when asked for."""
 
-    items: list[RankedItem]
+    items: Sequence[RankedItem]
     meta: AnswerMeta
     warnings: list[Notice]
     trace: dict[str, Any] | None = None

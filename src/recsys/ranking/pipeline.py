@@ -6,7 +6,8 @@ the first candidates short of k, more of them are drawn.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from recsys.domain.recommend import Notice, Options, RankedItem, RecommendRequest
@@ -31,12 +32,12 @@ _ANSWERS_KEPT: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """An answer without its meta data; it may be given to many, so it is not to be changed.
+    """An answer without its meta data, not to be changed: many may get the same one, whose ``items`` are a tuple then.
 
     ``counts``: candidates, returned, pinned, and what each filter took out.
     """
 
-    items: list[RankedItem]
+    items: Sequence[RankedItem]
     counts: dict[str, int]
     warnings: list[Notice]
     trace: dict[str, Any] | None = None
@@ -58,7 +59,8 @@ def rank(state: SurfaceState, request: RecommendRequest, now: datetime, subject:
     if found is None:
         if len(known) >= _ANSWERS_KEPT:
             known.clear()
-        found = known[key] = _rank(plan)
+        ranked = _rank(plan)
+        found = known[key] = replace(ranked, items=tuple(ranked.items))
     return found
 
 

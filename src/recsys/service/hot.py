@@ -6,7 +6,7 @@ too.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -21,6 +21,7 @@ from recsys.domain.exposure import Endpoint, Exposure
 from recsys.domain.recommend import (
     Notice,
     Options,
+    RankedItem,
     RecommendRequest,
     RecommendResponse,
     SimilarRequest,
@@ -43,6 +44,7 @@ AnyServed: TypeAlias = RecommendRequest | SimilarRequest
 AnyAnswer: TypeAlias = RecommendResponse | ValidateResponse
 Headers: TypeAlias = Mapping[bytes, bytes]
 
+_SHARED_KEPT = 1_024
 _encode = msgspec.json.Encoder().encode
 
 
@@ -126,6 +128,7 @@ class AnswerHandler(HotHandler):
     def __init__(self, service: Service, route: AnswerRoute) -> None:
         super().__init__(service, route.path)
         self._route = route
+        self._shared: dict[int, tuple[Sequence[RankedItem], msgspec.Raw]] = {}
         self._decode: Callable[[bytes], AnyServed] = msgspec.json.Decoder(route.request).decode
 
     def _answer(self, headers: Headers, body: bytes, request_id: str, started: float) -> bytes:
@@ -145,10 +148,21 @@ class AnswerHandler(HotHandler):
         if isinstance(answer, ValidateResponse):
             return _encode(answer)
         service.metrics.answer(tenant.id, len(answer.items), request.k, answer.warnings)
-        items, meta = msgspec.Raw(_encode(answer.items)), msgspec.Raw(_encode(answer.meta))
+        items, meta = self._encode_items(answer.items), msgspec.Raw(_encode(answer.meta))
         endpoint: Endpoint = "similar" if isinstance(request, SimilarRequest) else "recommend"
         service.log.expose(Exposure(now, endpoint, subject or None, request.k, answer.items, answer.meta, items, meta))
         return _encode(_Sent(items, meta, answer.warnings, answer.trace, answer.explain_item))
+
+    def _encode_items(self, items: Sequence[RankedItem]) -> msgspec.Raw:
+        """The items as JSON; those that many are answered are a tuple, and are encoded once."""
+        if not isinstance(items, tuple):
+            return msgspec.Raw(_encode(items))
+        found = self._shared.get(id(items))
+        if found is None:
+            if len(self._shared) >= _SHARED_KEPT:
+                self._shared.clear()
+            found = self._shared[id(items)] = (items, msgspec.Raw(_encode(items)))  # kept, so that the id stays its own
+        return found[1]
 
     def _read_request(self, body: bytes) -> AnyServed:
         """Decode quickly what is plainly well-formed; whatever is not is read again by the parser that names faults."""

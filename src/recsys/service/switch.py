@@ -10,7 +10,7 @@ from recsys.service.asgi import send_answer
 from recsys.service.problem import problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
 
     from recsys.service.asgi import Application, Message, Receive, Scope, Send
     from recsys.service.hot import HotHandler
@@ -27,16 +27,14 @@ class Switch:
         self._hot = hot
         self._rest = rest
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Send a request where it belongs."""
         if scope["type"] != "http":
-            await self._rest(scope, receive, send)
-            return
+            return self._rest(scope, receive, send)
         hot = self._hot.get(scope["path"])
         if hot is not None and scope["method"] == "POST":
-            await hot(scope, receive, send)
-            return
-        await self._documented(scope, receive, send, is_hot=hot is not None)
+            return hot(scope, receive, send)
+        return self._documented(scope, receive, send, is_hot=hot is not None)
 
     async def _documented(self, scope: Scope, receive: Receive, send: Send, *, is_hot: bool) -> None:
         started = perf_counter()
