@@ -43,6 +43,7 @@ BODIES: dict[str, tuple[bytes, int, str, str]] = {
     "raw NUL": (b'{"surface": "home", "user": {"user_id": "a\x00b"}}', 400, INVALID, ""),
     "lone surrogate": (b'{"surface": "home", "user": {"user_id": "\\ud800"}}', 400, INVALID, "/user/user_id"),
     "lone surrogate in a key": (b'{"surface": "home", "\\ud800": 1}', 400, INVALID, ""),
+    "lone surrogate in a key, twice": (b'{"surface": "home", "\\ud800": 1, "\\ud800": 2}', 400, INVALID, ""),
     "surrogate as bytes": (b'{"surface": "home", "user": {"user_id": "\xed\xa0\x80"}}', 400, INVALID, ""),
     "invalid UTF-8": (b'{"surface": "home", "user": {"user_id": "\xff"}}', 400, INVALID, ""),
     "a key twice": (b'{"surface": "home", "surface": "home", "user": {"user_id": "u"}}', 400, INVALID, "/surface"),

@@ -164,6 +164,34 @@ async def test_escapes_and_other_scripts_are_understood(api: Api, loaded: httpx.
 
 
 ONE = json.dumps(event()).encode()
+BAD_RECORDS: dict[str, tuple[bytes, str]] = {
+    "half a character": (b'{"event_id": "\\ud83d"}', "/event_id"),
+    "half a character as a key": (b'{"\\ud83d": 1}', ""),
+    "half a character as a key, twice": (b'{"\\ud83d": 1, "\\ud83d": 2}', ""),
+    "half a character and bytes that are none": (b'{"event_id": "\\ud83d \xff"}', ""),
+    "bytes that are no character": (b'{"event_id": "\xff"}', ""),
+    "NUL": (b'{"event_id": "\\u0000"}', "/event_id"),
+    "5,000 digits": (b'{"event_id": "a", "quantity": ' + b"5" * 5_000 + b"}", ""),
+    "not a number": (b'{"event_id": "a", "value": NaN}', ""),
+    "70 levels": (b'{"event_id": "a", "value": ' + b"[" * 70 + b"]" * 70 + b"}", "/value" + "/0" * 64),
+    "a key twice": (b'{"event_id": "a", "event_id": "b"}', "/event_id"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_RECORDS)
+async def test_a_record_that_no_parser_likes_does_not_refuse_the_others(
+    api: Api, dev: httpx.AsyncClient, name: str
+) -> None:
+    record, pointer = BAD_RECORDS[name]
+    escaped = json.dumps(event("line\nbreak")).encode()
+    body = b' { "events" : [ %s,%s , %s ] } ' % (ONE, record, escaped)
+    answer = await dev.post("/v1/events", content=body)
+    assert answer.status_code == 200, answer.text
+    assert statuses(answer.json()) == ["accepted", "rejected", "accepted"]
+    assert answer.json()["results"][1]["faults"][0]["pointer"] == pointer
+    assert [line["event_id"] for line in lines(api, "events")] == ["e1", "line\nbreak"]
+
+
 ENVELOPES: dict[str, tuple[bytes, str]] = {
     "empty": (b"", ""),
     "not JSON": (b"events", ""),
@@ -178,6 +206,11 @@ ENVELOPES: dict[str, tuple[bytes, str]] = {
     "another field": (b'{"events": [' + ONE + b'], "tenant": "demo"}', "/tenant"),
     "events twice": (b'{"events": [' + ONE + b'], "events": [' + ONE + b"]}", "/events"),
     "events twice, once escaped": (b'{"events": [' + ONE + b'], "event\\u0073": [' + ONE + b"]}", "/events"),
+    "half a character outside of records": (b'{"events": [' + ONE + b'], "\\ud83d": 1}', ""),
+    "half a character and 1,001 records": (
+        b'{"events": ["\\ud83d",' + b",".join([ONE] * 1_000) + b"]}",
+        "/events/0",
+    ),
     "100,000 brackets": (b'{"events": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", ""),
     "invalid UTF-8 outside of records": (b'{"events": [' + ONE + b'], "\xff": 1}', ""),
 }

@@ -14,7 +14,7 @@ from recsys.domain.catalogue import Item, SurfaceRows
 from recsys.domain.config import Config, SurfaceSettings, resolve
 from recsys.domain.recommend import RecommendRequest
 from recsys.domain.rules import Rule
-from recsys.ranking.arrays import Indices, NeighbourLists, SparseScores, Values, as_indices, sum_by_index
+from recsys.ranking.arrays import Indices, NeighbourLists, SparseScores, Values, as_indices
 from recsys.ranking.history import History, UserLists, build_history
 from recsys.ranking.ids import make_ids
 from recsys.ranking.pipeline import Ranking, rank
@@ -137,8 +137,7 @@ class Found:
     """A Recall in plain Python."""
 
     def __init__(self) -> None:
-        self._items: list[Indices] = []
-        self._values: list[Values] = []
+        self._scores: dict[int, float] = {}
 
     def rows(self, lists: NeighbourLists, rows: Indices, weights: Values) -> None:
         for row, weight in zip(rows.tolist(), weights.tolist(), strict=True):
@@ -146,8 +145,9 @@ class Found:
             self.scores(items, values * weight)
 
     def scores(self, items: Indices, values: Values) -> None:
-        self._items.append(items)
-        self._values.append(values)
+        for item, value in zip(items.tolist(), values.tolist(), strict=True):
+            self._scores[item] = self._scores.get(item, 0.0) + value
 
     def all(self) -> SparseScores:
-        return sum_by_index(self._items, self._values)
+        found = sorted(self._scores.items())
+        return SparseScores(as_indices(at for at, _ in found), np.array([score for _, score in found], np.float64))

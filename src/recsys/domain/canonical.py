@@ -87,6 +87,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(value) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        _check_text(twice, "")  # where a key cannot be written, nor can a pointer to it
         raise _refusal(f"The key {twice!r} stands twice in one object.", f"/{escape(twice)}")
     return value
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from recsys.ranking.compiler import Packed, pack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 Indices: TypeAlias = npt.NDArray[np.int32]
 Positions: TypeAlias = npt.NDArray[np.intp]
@@ -103,9 +103,6 @@ class SparseScores:
         return np.where(self.indices[at] == items, self.values[at], 0.0)
 
 
-NO_SCORES = SparseScores(NO_INDICES, np.empty(0))
-
-
 def add_up(groups: npt.NDArray[np.integer[Any]], values: Values, size: int) -> Values:
     """The sum of the values of each group 0 … size−1, added one by one in the order given."""
     sums: Values = np.bincount(groups, values, minlength=size).astype(np.float64, copy=False)
@@ -117,22 +114,3 @@ def make_csr(rows: Indices, columns: Indices, row_count: int) -> Csr:
     starts = np.zeros(row_count + 1, np.int64)
     np.cumsum(np.bincount(rows, minlength=row_count), out=starts[1:])
     return Csr(starts, columns)
-
-
-def sum_by_index(indices: Sequence[Indices], values: Sequence[Values]) -> SparseScores:
-    """Add up scores that belong to the same index, in the order given.
-
-    Sums are made one by one, so they do not depend on how many threads or which vector unit the CPU has.
-    """
-    if not indices:
-        return NO_SCORES
-    if len(indices) == 1:
-        return SparseScores(indices[0], values[0])
-    flat = np.concatenate(indices)
-    order = np.argsort(flat, kind="stable")
-    ordered = flat[order]
-    first = np.ones(ordered.size, np.bool_)
-    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
-    groups = np.cumsum(first) - 1
-    unique = ordered[first]
-    return SparseScores(unique, add_up(groups, np.concatenate(values)[order], unique.size))

@@ -70,7 +70,7 @@ class History:
         """
         begin, end = int(self.starts[row]), int(self.starts[row + 1])
         if window_days is not None:
-            begin += int(self.times[begin:end].searchsorted(self.newest - int(window_days * _DAY)))
+            begin += int(self.times[begin:end].searchsorted(self.newest - round(window_days * _DAY)))
         kinds, items = self.kinds[begin:end], self.items[begin:end]
         wanted = [kinds == kind for kind, name in enumerate(self.kind_names) if name in event_types]
         if not wanted:

@@ -19,7 +19,6 @@ from recsys.ranking.arrays import (
     Values,
     as_indices,
     contains,
-    sum_by_index,
 )
 from recsys.ranking.scores import boosted
 from recsys.ranking.table import EMPTY_OFFER, NO_BOUNDS, NO_CAP, WORKSPACES, Offer, Surface, pack_offer, pack_surface
@@ -201,18 +200,18 @@ def _effects(
 
     What gains stands in the order of what the boost makes of its popularity, best first.
     """
-    sums = sum_by_index(
-        [each.items for each in lifts],
-        [np.full(each.items.size, each.rule.boost_value or 0.0) for each in lifts],
-    )
-    values, places = np.unique(sums.values, return_inverse=True)
+    sums, lifted = np.zeros(popularity.scores.size), np.zeros(popularity.scores.size, np.bool_)
+    for each in lifts:  # one after the other, since the order of a sum is part of its value
+        sums[each.items] += each.rule.boost_value or 0.0
+        lifted[each.items] = True
+    items = np.flatnonzero(lifted)
+    values, places = np.unique(sums[items], return_inverse=True)
     effect = np.zeros(popularity.scores.size, np.int32)
-    effect[sums.indices] = places + 1
+    effect[items] = places + 1
     for each in blocks:
         effect[each.items] = -1
-    gains = sums.values > 0
-    gaining = sums.indices[gains]
-    promise = boosted(popularity.norms[gaining], sums.values[gains])
+    gaining = np.flatnonzero(sums > 0).astype(np.int32)
+    promise = boosted(popularity.norms[gaining], sums[gaining])
     return effect, np.concatenate(([0.0], values)), gaining[np.argsort(-promise, kind="stable")]
 
 

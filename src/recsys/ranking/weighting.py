@@ -18,6 +18,7 @@ ALPHA: Final = 1.0
 BETA: Final = 0.6
 
 
+@np.errstate(divide="raise", invalid="raise", over="raise")
 def weigh(
     pairs: NeighbourLists,
     weighting: Weighting,
@@ -48,6 +49,7 @@ def weigh(
 
     Raises:
         ValueError: an item of a pair has no count.
+        FloatingPointError: counts so small or exponents so large that a weight is no number.
     """
     weighed = pairs
     if weighting != "count":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -37,6 +38,10 @@ class _LooseEnvelope(msgspec.Struct, forbid_unknown_fields=True):
 
 _decode = msgspec.json.Decoder(_Envelope).decode
 _encode = msgspec.json.Encoder().encode
+_SCANNER = json.JSONDecoder(parse_int=str)
+_OPENING = re.compile(r'[ \t\n\r]*\{[ \t\n\r]*"events"[ \t\n\r]*:[ \t\n\r]*\[[ \t\n\r]*')
+_COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
+_CLOSING = re.compile(r"[ \t\n\r]*\][ \t\n\r]*\}[ \t\n\r]*\Z")
 
 
 async def take_events(service: Service, tenant_id: str, body: bytes) -> bytes:
@@ -80,6 +85,8 @@ def _read_envelope(body: bytes) -> list[msgspec.Raw]:
     try:
         records = _decode(body).events
     except (ValueError, RecursionError):
+        if apart := _take_apart(body):
+            return apart
         decode(body, _LooseEnvelope)
         raise InvalidJson(faults=[Fault("", "Not JSON as this service takes it.")]) from None
     if (body.count(b'"events"') != 1 or b"\\" in body) and _members(body) != 1:
@@ -87,9 +94,31 @@ def _read_envelope(body: bytes) -> list[msgspec.Raw]:
     return records
 
 
+def _take_apart(body: bytes) -> list[msgspec.Raw] | None:
+    """The records of a batch in which one has half a character, say: JSON, but refused by the quick parser as a whole.
+
+    None: the envelope does not hold, or has too many records.
+    """
+    text = body.decode("utf-8", "surrogateescape")  # whose bytes are wrong is seen record by record
+    opening = _OPENING.match(text)
+    at, records = opening.end() if opening else len(text), list[msgspec.Raw]()
+    try:
+        while len(records) < MOST_RECORDS:
+            _, end = _SCANNER.raw_decode(text, at)
+            records.append(msgspec.Raw(text[at:end].encode("utf-8", "surrogateescape")))
+            if _CLOSING.match(text, end):
+                return records
+            if (comma := _COMMA.match(text, end)) is None:
+                return None
+            at = comma.end()
+    except (ValueError, RecursionError):
+        pass
+    return None
+
+
 def _members(body: bytes) -> int:
     """How many members the outermost object has, equal names counted."""
     try:
-        return len(json.loads(body, object_pairs_hook=list))
+        return len(json.loads(body.decode("utf-8", "replace"), object_pairs_hook=list, parse_int=str))
     except (ValueError, RecursionError):
         raise InvalidJson(faults=[Fault("", "Not JSON as this service takes it.")]) from None

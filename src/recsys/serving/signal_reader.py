@@ -55,7 +55,7 @@ def _find(files: SignalFiles, key: SignalKey, *, verify: bool) -> SignalPart | N
         return None
     try:
         return SignalPart(from_arrays(arrays), key.load_id)
-    except (LookupError, ValueError):
+    except (LookupError, TypeError, ValueError):
         _log.exception("kept signals do not have the arrays of their layout: %s", key)
         files.remove(key)
         return None

@@ -66,7 +66,7 @@ class LogWriter:
         self._files = LogFiles(settings.directory, settings.file_bytes)
         self._seen = SeenEvents(settings.directory / NAME, durable=settings.fsync)
         self._encode = msgspec.json.Encoder().encode
-        self._tidy_at: datetime | None = None
+        self._tidied_at: datetime | None = None
         self._more_to_forget = False
 
     def prepare(self) -> None:
@@ -119,8 +119,9 @@ class LogWriter:
             return
         now = self._clock.now()
         before = now.date() - timedelta(days=self._settings.retention_days)
-        if self._tidy_at is None or now >= self._tidy_at:
-            self._tidy_at = now + TIDY_EVERY
+        # A clock that was put back counts as time that has passed: nobody knows how much it did.
+        if self._tidied_at is None or not self._tidied_at <= now < self._tidied_at + TIDY_EVERY:
+            self._tidied_at = now
             self._files.prune(before)
             self._more_to_forget = (self._settings.directory / NAME).exists()
         if self._more_to_forget:

@@ -67,6 +67,7 @@ def test_a_version_is_the_sha_256_of_the_canonical_text() -> None:
         (rb'{"\u0000":1}', "", "NUL"),
         (rb'{"a":"\ud800"}', "/a", "surrogate"),
         (rb'{"\udc00":1}', "", "surrogate"),
+        (rb'{"\udc00":1,"\udc00":2}', "", "surrogate"),
         (b"[" * 66 + b"]" * 66, "/0" * 65, "deeper"),
         (b"[" * 100_000, "", "deeper"),
         (b'{"a":' * 100_000, "", "deeper"),

@@ -71,6 +71,12 @@ def test_the_window_counts_from_the_newest_event_of_all_users_and_holds_its_edge
     assert built.done(0, ["view", "purchase"], 0.5).tolist() == []
 
 
+def test_the_edge_of_a_window_is_held_where_its_days_are_no_round_number() -> None:
+    """0.7 · 86,400,000,000 is a little below 60,480,000,000 in floats."""
+    built = history([("u", 1, "view", 0), ("u", 2, "view", 60_480_000_000)])
+    assert built.done(0, ["view"], 0.7).tolist() == [1, 2]
+
+
 def test_an_empty_history_knows_nobody() -> None:
     assert history([]).find("u1") == -1
     assert history([]).newest == 0

@@ -53,6 +53,11 @@ def test_emb_is_the_weighted_mean_over_all_anchors() -> None:
     assert found(EmbeddingSignal(LISTS), {"x": 1.0, "y": 3.0}) == {"a": 0.125, "b": 0.4375, "c": 0.75}
 
 
+def test_emb_of_anchors_that_weigh_nothing_is_nothing() -> None:
+    """2^(-age/half_life) underflows where half-lives are short and unknown anchors came last."""
+    assert found(EmbeddingSignal(LISTS), {"x": 0.0, "y": 0.0}) == {"a": 0.0, "b": 0.0, "c": 0.0}
+
+
 def test_an_anchor_without_a_vector_takes_its_part_of_the_mean() -> None:
     """x counts 1, a has no row and counts 1, W = 2. a: 1/2·0.5; b: 1/2·1."""
     assert found(EmbeddingSignal(LISTS), {"x": 1.0, "a": 1.0}) == {"a": 0.25, "b": 0.5}

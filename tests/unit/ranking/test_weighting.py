@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recsys.ranking.arrays import NeighbourLists, Values
-from recsys.ranking.weighting import degrees, prune, weigh
+from recsys.ranking.weighting import Weighting, degrees, prune, weigh
 
 
 def lists(*rows: dict[int, float]) -> NeighbourLists:
@@ -82,3 +82,12 @@ def test_a_pair_of_an_item_without_a_count_is_refused() -> None:
 def test_nothing_weighs_nothing() -> None:
     empty = lists({}, {})
     assert as_rows(weigh(empty, "rp3beta", keep=1)) == [{}, {}]
+
+
+@pytest.mark.parametrize(
+    ("weighting", "count", "alpha"), [("cosine", 5e-200, 1.0), ("rp3beta", 5e-324, 2.0), ("rp3beta", 1e15, 30.0)]
+)
+def test_weights_that_are_no_numbers_never_leave(weighting: Weighting, count: float, alpha: float) -> None:
+    pairs = lists({1: count}, {0: count})
+    with pytest.raises(FloatingPointError):
+        weigh(pairs, weighting, alpha=alpha)

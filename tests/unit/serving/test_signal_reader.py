@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from recsys.domain.errors import NotReady
@@ -122,12 +123,12 @@ async def test_a_damaged_file_is_built_again(store: CountingStore, files: Mapped
     assert store.rows_read == 2
 
 
+@pytest.mark.parametrize("wrong", [{"prices": None}, {"cooc.values": np.zeros(0, np.int64)}], ids=["missing", "dtype"])
 async def test_arrays_that_are_not_what_they_should_be_are_built_again(
-    store: CountingStore, files: MappedSignalFiles
+    store: CountingStore, files: MappedSignalFiles, wrong: dict[str, Any]
 ) -> None:
     part = await store.read(None)
-    arrays = to_arrays(part.signals)
-    del arrays["prices"]
+    arrays = {name: array for name, array in (to_arrays(part.signals) | wrong).items() if array is not None}
     files.keep(signal_reader._key(TENANT, "home", 1, "first"), arrays)
 
     assert names(await store.read(files)) == ["a", "b"]

@@ -19,7 +19,7 @@ from recsys.domain.exposure import Exposure
 from recsys.domain.recommend import User
 from recsys.domain.subject import SubjectKeys
 from recsys.storage.event_log import FileEventLog
-from recsys.storage.log_writer import LogSettings
+from recsys.storage.log_writer import LogSettings, LogWriter
 from tests.support.clock import FakeClock
 from tests.unit.domain.test_exposure import meta
 
@@ -209,6 +209,18 @@ async def test_after_the_end_events_are_refused(tmp_path: Path) -> None:
         pass
     with pytest.raises(NotReady, match="ending"):
         await log.send("a")
+
+
+def test_a_clock_that_was_a_year_ahead_for_a_moment_does_not_put_tidying_off_for_a_year(tmp_path: Path) -> None:
+    clock = FakeClock()
+    writer = LogWriter(LogSettings(tmp_path, retention_days=2), SubjectKeys(b"salt"), clock)
+    clock.pass_by(days=365)
+    writer.tidy()
+    clock.pass_by(days=-365)
+    old = tmp_path / "events" / "t1" / "2025-12-01"
+    old.mkdir(parents=True)
+    writer.tidy()
+    assert not old.exists()
 
 
 async def test_days_and_ids_beyond_the_retention_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,4 +24,5 @@ class EmbeddingSignal:
     def recall(self, asked: Asked, found: Recall) -> None:
         weights = asked.anchors.weights
         if weights.size:
-            found.rows(self.near, asked.anchors.indices, weights / fsum(weights))  # exact, so in any order
+            total = fsum(weights) or 1.0  # exact, so in any order; 0 when every known anchor is too old to weigh at all
+            found.rows(self.near, asked.anchors.indices, weights / total)
