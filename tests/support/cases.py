@@ -27,7 +27,7 @@ _Any: TypeAlias = st.SearchStrategy[Any]
 _names = st.sampled_from(IDS)
 _some_names = st.lists(_names, max_size=4)
 _some_tags = st.lists(st.sampled_from(TAGS), max_size=3)
-_count = st.sampled_from([0.0, 0.1, 0.25, 1.0, 1 / 3, 7.0]) | st.floats(0.01, 9.0)
+_count = st.sampled_from([0.0, 5e-324, 0.1, 0.25, 1.0, 1 / 3, 7.0]) | st.floats(0.01, 9.0)
 _cosine = st.sampled_from([-0.5, 0.0, 0.1, 1 / 3, 0.9, 1.0])
 _moment = st.sampled_from([NOW - timedelta(days=1), NOW, NOW + timedelta(seconds=1)])
 
@@ -128,7 +128,7 @@ _when: _Any = st.fixed_dictionaries(
 )
 _rules: _Any = st.lists(st.tuples(_targets, _actions, _when).map(_one_dict), max_size=5)
 _weights = st.fixed_dictionaries(
-    {}, optional={name: st.sampled_from([0.0, 0.3, 1.0]) for name in ("pop", "cooc", "emb")}
+    {}, optional={name: st.sampled_from([0.0, 1e-310, 0.3, 1.0]) for name in ("pop", "cooc", "emb")}
 )
 _algorithms = st.sampled_from(["blend", "popularity", "cooc", "implicit", "content_sim", "session_seq"])
 _configs: _Any = st.fixed_dictionaries(

@@ -585,11 +585,12 @@ def _sort_into_buckets(table: Table, s_max: float) -> None:
     Buckets widen with the distance from the best score, 32 to each doubling, since scores crowd below it. Bucket b
     begins at ``buckets[b]``.
     """
-    scale = 1.0 / s_max if s_max > 0.0 else 0.0
+    whole = s_max if s_max > 0.0 else 1.0  # not its inverse, which overflows where scores are denormal
     final, bucket_of, buckets = table.scores[FINAL], table.bucket_of, table.buckets
     for at in range(table.tally[OPEN]):
-        distance = (s_max - final[table.open[at]]) * scale + _NEAREST
-        bucket_of[at] = (np.float64(distance).view(np.int64) >> _KEPT_BITS) - _FIRST_BUCKET
+        distance = (s_max - final[table.open[at]]) / whole + _NEAREST
+        nearest = int(np.float64(distance).view(np.int64) >> _KEPT_BITS) - _FIRST_BUCKET
+        bucket_of[at] = min(max(nearest, 0), buckets.size - 1)  # whatever it is, it is no other's memory
     buckets[:] = 0
     for at in range(table.tally[OPEN]):
         buckets[bucket_of[at]] += 1

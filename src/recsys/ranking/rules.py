@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from recsys.ranking.popularity import PopularityRanking
     from recsys.ranking.signals import SurfaceSignals
 
-_STRETCHES_KEPT = 32
+_STRETCHES_KEPT = 8
+"""Each has a number for every item."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -172,3 +172,9 @@ def test_similar_obeys_blocks_and_constraints() -> None:
 def test_similar_to_an_unknown_item_is_empty_with_a_warning() -> None:
     found = ask_similar(surface(DATA), item_id="zz")
     assert (ids(found), codes(found)) == ([], ["SIGNAL_UNAVAILABLE"])
+
+
+def test_the_smallest_scores_there_are_keep_their_order() -> None:
+    """1/s_max is infinite below 2⁻¹⁰²⁴."""
+    state = surface(rows(popular={"a": 1.0, "b": 2.0}), {"diversity": {"mmr_lambda": 0.5}})
+    assert ids(ask(state, weights={"pop": 1e-310})) == ["b", "a"]
