@@ -163,5 +163,5 @@ def exposed(directory: Path) -> list[str]:
     found = []
     for path in directory.glob("recsys-logs/exposures/*/*/*.jsonl"):
         *whole, _torn = path.read_bytes().split(b"\n")
-        found += [json.loads(line)["request_id"] for line in whole]
+        found += [json.loads(line)["meta"]["request_id"] for line in whole]
     return [each for each in found if each.startswith("shown-")]
