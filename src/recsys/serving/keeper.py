@@ -108,7 +108,9 @@ class Keeper:
     async def load_signals(self, surface: str) -> None:
         """Get a surface's signals and serve them, unless something newer is served already. Raises NotReady."""
         epoch = self._epoch
-        await self._fill(epoch, signals=await self._signals.read(self.head, surface))
+        part = await self._signals.read(self.head, surface)
+        await self._signals.rank_popularity(part, self._documents[1].config if self._documents else None)
+        await self._fill(epoch, signals=part)
 
     def health(self) -> TenantHealth:
         """What is served."""

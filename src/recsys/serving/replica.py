@@ -96,6 +96,7 @@ class Replica:
         if self._next_poll is not None and not self._next_poll.done():
             self._next_poll.set_result(None)  # nobody waits for a poll that will not come
         await asyncio.gather(*jobs, return_exceptions=True)
+        self._signals.close()
 
     async def catch_up(self, *, loads: bool = True) -> None:
         """Return when a poll that began after this call is done, and what it found newer is served.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from recsys.domain.config import Config, resolve
 from recsys.domain.ports import SignalKey
 from recsys.ranking.signal_arrays import LAYOUT, from_arrays, to_arrays
 from recsys.ranking.signals import build_signals
+from recsys.serving.background import Background
 from recsys.serving.snapshot import SignalPart
 
 if TYPE_CHECKING:
@@ -28,28 +29,38 @@ class SignalReader:
     def __init__(self, store: ServingStore, files: SignalFiles | None) -> None:
         self._store = store
         self._files = files
+        self._background = Background()
 
     async def read(self, head: TenantHead, surface: str) -> SignalPart:
         """The surface's signals as of ``head`` or later. Raises NotReady."""
         files, tenant_id, load_id = self._files, head.tenant.id, head.load_ids.get(surface)
         if files is None or load_id is None:
             rows = await self._store.surface_rows(tenant_id, surface)
-            return await asyncio.to_thread(_build, tenant_id, rows, files)
+            return await self._background.run(_build, tenant_id, rows, files)
         key = _key(tenant_id, surface, head.surfaces[surface], load_id)
-        if part := await asyncio.to_thread(_find, files, key, verify=False):
+        if part := await self._background.run(_find, files, key, False):
             return part
         async with files.building(key):
-            if part := await asyncio.to_thread(_find, files, key, verify=True):
+            if part := await self._background.run(_find, files, key, True):
                 return part
             rows = await self._store.surface_rows(tenant_id, surface)
-            return await asyncio.to_thread(_build, tenant_id, rows, files)
+            return await self._background.run(_build, tenant_id, rows, files)
+
+    async def rank_popularity(self, part: SignalPart, config: Config | None) -> None:
+        """Order the surface by popularity ahead, so that composing it anew is quick."""
+        settings = resolve(config or Config(), part.signals.surface)
+        await self._background.run(part.popularity, settings.popularity.half_life_days)
+
+    def close(self) -> None:
+        """Begin nothing any more."""
+        self._background.close()
 
 
 def _key(tenant_id: str, surface: str, data_revision: int, load_id: str) -> SignalKey:
     return SignalKey(tenant_id=tenant_id, surface=surface, data_revision=data_revision, load_id=load_id, layout=LAYOUT)
 
 
-def _find(files: SignalFiles, key: SignalKey, *, verify: bool) -> SignalPart | None:
+def _find(files: SignalFiles, key: SignalKey, verify: bool) -> SignalPart | None:  # noqa: FBT001 - threads take no names
     arrays = files.find(key, verify=verify)
     if arrays is None:
         return None

@@ -1,0 +1,39 @@
+"""Work of seconds beside an event loop that has milliseconds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+_THREADS = 4
+_NICE = 10
+"""A tenth of the share of whoever answers requests, when both want the same core."""
+
+
+class Background:
+    """A few threads that give way to all others of the process."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_THREADS, "background", initializer=_give_way)
+
+    async def run(self, work: Callable[..., T], *args: object) -> T:
+        """What ``work`` returns or raises."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+
+    def close(self) -> None:
+        """Take no more work; what runs ends by itself."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _give_way() -> None:
+    if sys.platform == "linux":  # elsewhere it would concern the whole process
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
