@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 NAME = "seen.db"
 PATIENCE_S = 10.0
 PRUNED_AT_ONCE = 5_000
+_LOCKED_S = 0.01
 
 # One statement for many ids: with one for each, a busy event loop could make this thread wait for the interpreter
 # a thousand times.
@@ -86,16 +88,27 @@ class SeenEvents:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            connection = sqlite3.connect(self._path, timeout=PATIENCE_S, isolation_level=None)
-            try:
-                connection.execute("pragma journal_mode = wal")
-                connection.execute(f"pragma synchronous = {self._synchronous}")
-                connection.execute(_SCHEMA)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
+            give_up_at = time.monotonic() + PATIENCE_S
+            while self._connection is None:
+                try:
+                    self._connection = self._connect()
+                except sqlite3.OperationalError as error:
+                    # Turning a new file to WAL does not wait for another process that does the same.
+                    if "locked" not in str(error) or time.monotonic() > give_up_at:
+                        raise
+                    time.sleep(_LOCKED_S)
         return self._connection
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=PATIENCE_S, isolation_level=None)
+        try:
+            connection.execute("pragma journal_mode = wal")
+            connection.execute(f"pragma synchronous = {self._synchronous}")
+            connection.execute(_SCHEMA)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 def _listed(event_ids: Collection[str]) -> str:
