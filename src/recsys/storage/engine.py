@@ -13,12 +13,15 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from recsys.domain.errors import InvalidRequest, NotReady, Overloaded
+from recsys.storage.file_watch import FileWatch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from sqlalchemy import URL, Connection
     from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from recsys.storage.file_watch import Mark
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 PARAMETERS = {"host", "port", "sslmode"}
@@ -44,6 +47,7 @@ class Database:
         self.engine = engine
         self._file = file
         self._identity = _identity(file)
+        self._watch = FileWatch(file) if file else None
         self.is_postgresql = engine.dialect.name == "postgresql"
         snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True} if self.is_postgresql else {}
         self._reader = engine.execution_options(**snapshot)
@@ -72,8 +76,14 @@ class Database:
         """The SQLite file; None for other databases."""
         return self._file
 
+    async def mark(self) -> Mark | None:
+        """What differs once anybody has committed; None where that is not known without a read."""
+        return await asyncio.to_thread(self._watch.mark) if self._watch else None
+
     async def close(self) -> None:
         """Give all connections back."""
+        if self._watch is not None:
+            self._watch.close()
         await self.engine.dispose()
 
     @asynccontextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import and_, select
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from recsys.storage.engine import Database
+    from recsys.storage.file_watch import Mark
 
 T = TypeVar("T")
 
 _BLOCK: Final = 1_000
+_TRUSTED_S: Final = 1.0
 
 
 class SqlServingStore:
@@ -36,9 +39,24 @@ class SqlServingStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._seen: tuple[Mark, float, Overview] | None = None
 
     async def overview(self) -> Overview:
-        """All tenants and their revisions, and all keys that are not revoked: one short transaction per poll."""
+        """All tenants and their revisions, and all keys that are not revoked.
+
+        One short transaction, or where a SQLite file has not changed since the last one, for a second at most, none.
+        """
+        mark = await self._database.mark()
+        if mark is not None and self._seen is not None:
+            seen, read_at, overview = self._seen
+            if seen == mark and monotonic() - read_at < _TRUSTED_S:
+                return overview
+        read_at, overview = monotonic(), await self._read_overview()
+        # The mark is from before the read: what was committed in between makes the next one differ.
+        self._seen = None if mark is None else (mark, read_at, overview)
+        return overview
+
+    async def _read_overview(self) -> Overview:
         async with self._database.read() as connection:
             found = [rows.to_tenant(row) for row in await connection.execute(select(tenants))]
             valid = await connection.execute(select(api_keys).where(api_keys.c.revoked_at.is_(None)))
