@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from recsys.domain.config import Config, resolve
 from recsys.domain.ports import SignalKey
 from recsys.ranking.signal_arrays import LAYOUT, from_arrays, to_arrays
-from recsys.ranking.signals import build_signals
 from recsys.serving.background import Background
-from recsys.serving.snapshot import SignalPart
+from recsys.serving.snapshot import SignalPart, build_part
 
 if TYPE_CHECKING:
     from recsys.domain.catalogue import SurfaceRows
@@ -74,10 +73,10 @@ def _find(files: SignalFiles, key: SignalKey, verify: bool) -> SignalPart | None
 
 def _build(tenant_id: str, rows: SurfaceRows, files: SignalFiles | None) -> SignalPart:
     """Compile the rows, which may be newer than what was asked for, and keep them under their own key."""
-    signals = build_signals(rows)
+    part = build_part(rows)
     if files is not None and rows.load_id is not None:
         key = _key(tenant_id, rows.surface, rows.data_revision, rows.load_id)
-        arrays = files.keep(key, to_arrays(signals))
+        arrays = files.keep(key, to_arrays(part.signals))
         if arrays is not None:
-            signals = from_arrays(arrays)
-    return SignalPart(signals, rows.load_id)
+            part = SignalPart(from_arrays(arrays), rows.load_id)
+    return part
