@@ -100,7 +100,7 @@ def _prefer_requests() -> None:
     """Give the interpreter to who wants it sooner, and let the cycle collector look less often at what comes.
 
     A request waits until a thread that reads signals gives the interpreter back, 5 ms by default. It leaves no cycles
-    behind; the default would look for them every 50 requests, and every few thousand walk through all that there is.
+    behind, and what the collector walks through by default, again and again, is everything there is.
     """
     sys.setswitchinterval(0.001)
     gc.collect()

@@ -41,7 +41,7 @@ def compiled_for_threads(function: F) -> F:
 def compiled_raw(function: F) -> F:
     """Compile a function of packed arrays that allocates nothing, without counting references.
 
-    With thirty arrays at work, counting costs twenty times what the loops do, and so does telling their types.
+    With thirty arrays at work, counting costs many times what the loops do, and so does telling their types.
     """
     return _compile(function, **_RAW)
 

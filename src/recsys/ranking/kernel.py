@@ -276,7 +276,7 @@ def _fetch_rows(table: Table, starts: Longs, items: Indices, values: Values, row
     for number in range(rows.size):
         for place in range(starts[rows[number]], starts[rows[number] + 1], 8):
             seen += items[place] + values[place]
-    table.gains[0] = seen
+    table.gains[0] = seen  # written somewhere, or the compiler would leave the reads out
 
 
 @compiled_raw
@@ -616,7 +616,7 @@ def _fetch_tags(table: Table, surface: Surface, begin: int, end: int) -> None:
         item = table.items[table.ranked[number]]
         if surface.tag_starts[item] < surface.tag_starts[item + 1]:
             seen += surface.tags[surface.tag_starts[item]]
-    table.tally[TAGS_SEEN] = seen
+    table.tally[TAGS_SEEN] = seen  # written somewhere, or the compiler would leave the reads out
 
 
 @inlined_raw

@@ -23,7 +23,7 @@ _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def warm_up() -> None:
-    """Compile everything that ranking calls, or load it where it was compiled before: about 10 s, or 0.2 s."""
+    """Compile what ranking calls: some ten seconds; or load what was compiled before: less than one."""
     rows = SurfaceRows(
         surface="home",
         data_revision=1,

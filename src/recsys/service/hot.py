@@ -6,6 +6,7 @@ too.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -92,7 +93,7 @@ ROUTES: tuple[HotRoute, ...] = (
 )
 
 
-class HotHandler:
+class HotHandler(ABC):
     """Answers one hot path; what it answers is its subclasses' business."""
 
     def __init__(self, service: Service, path: str) -> None:
@@ -118,8 +119,9 @@ class HotHandler:
         await send_answer(send, status, answered, body)
         self._service.metrics.request(self._endpoint, status, perf_counter() - started)
 
+    @abstractmethod
     def _answer(self, headers: Headers, body: bytes, request_id: str, started: float) -> bytes | Awaitable[bytes]:
-        raise NotImplementedError
+        """The body of the answer, or what it is waited for with."""
 
 
 class AnswerHandler(HotHandler):
