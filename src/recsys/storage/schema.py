@@ -237,7 +237,33 @@ invalidations = Table(
     Column("surface", Text),
     Column("status", Text, nullable=False),
     Column("requested_by_sub", Text, nullable=False),
+    Column("number", BigInteger, nullable=False, server_default="0"),
+    Column("applied_at", UtcTime),
     sqlite_autoincrement=True,
+)
+
+replicas = Table(
+    "replicas",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("code_version", Text, nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("heartbeat_at", UtcTime, nullable=False),
+    Column("synced_through", UtcTime),
+    Column("tenants", Text, nullable=False),
+)
+
+quarantined = Table(
+    "tenant_quarantined_versions",
+    metadata,
+    _tenant(primary=True),
+    Column("document", Text, primary_key=True),
+    Column("version", String(64), primary_key=True),
+    Column("created_at", UtcTime, nullable=False),
+    Column("created_by_sub", Text, nullable=False),
+    Column("reason", Text, nullable=False),
 )
 
 api_keys = Table(
