@@ -13,7 +13,7 @@ ARGS ?=
 # The interpreter to build .venv with; overrides the search below: make setup PYTHON=/path/to/python
 PYTHON ?=
 
-.PHONY: help setup demo test check bench lock clean
+.PHONY: help setup demo test torture check bench lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ demo: $(STAMP)  ## run the retail demo: make demo ARGS="--help"
 
 test: $(STAMP)  ## run every test, two workers: SQLite, a real PostgreSQL, real processes
 	$(BIN)/pytest -q -n 2 --dist loadgroup tests
+
+torture: $(STAMP)  ## the tests under faults in their long form, about half an hour: make torture ARGS="-k killed"
+	TORTURE=1 $(BIN)/pytest -q -x tests/faults $(ARGS)
 
 check: $(STAMP)  ## format, lint, types, floors and docs; fast, and the same in CI
 	$(BIN)/ruff format --check .
