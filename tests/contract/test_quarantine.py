@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -34,6 +34,7 @@ from recsys.domain.errors import (
     VersionQuarantined,
 )
 from recsys.domain.precondition import Preconditions
+from recsys.domain.quarantine import QuarantinedVersion
 from recsys.domain.tenant import Tenant, TenantSettings
 from recsys.storage.control_store import SqlControlStore
 from tests.support.clock import FakeClock
@@ -81,6 +82,10 @@ async def put_second(store: SqlControlStore, actor: Actor, tenant: Tenant, overr
 
 async def actions(store: SqlControlStore, tenant: Tenant) -> list[str]:
     return [entry.action for entry in reversed(await read_audit(store, tenant.id, 200, None))]
+
+
+def quarantined_in(refusal: VersionQuarantined) -> list[QuarantinedVersion]:
+    return cast("list[QuarantinedVersion]", refusal.extra["quarantined"])
 
 
 async def newest(store: SqlControlStore, tenant: Tenant) -> AuditEntry:
@@ -180,8 +185,8 @@ async def test_it_comes_back_by_no_way_without_an_override(
     before = await actions(store, tenant)
     with pytest.raises(VersionQuarantined, match=r"empty lists.*lift the quarantine.*X-Override-Quarantine") as caught:
         await apply(None)
-    (named,) = caught.value.extra["quarantined"]  # type: ignore[misc]  # a list of QuarantinedVersion
-    assert (named.document, named.version, named.by) == ("config", versions[1], "ann")
+    named = quarantined_in(caught.value)
+    assert [(each.document, each.version, each.by) for each in named] == [("config", versions[1], "ann")]
     assert version_of(await put(store, actor, tenant, config(3))) == versions[2]
     assert await actions(store, tenant) == before
 
@@ -276,9 +281,9 @@ async def test_where_nothing_moves_nothing_is_put_under_quarantine_and_a_warning
 async def test_a_rollback_that_is_refused_quarantines_nothing(
     store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]
 ) -> None:
-    for target in ({"to": versions[1]}, {"to": "0" * 64}):
+    for version in (versions[1], "0" * 64):
         with pytest.raises((VersionQuarantined, VersionNotFound)):
-            await back(store, actor, tenant, quarantine=True, **target)
+            await back(store, actor, tenant, quarantine=True, to=version)
 
     assert [each.version for each in await list_quarantined(store, tenant.id)] == [versions[1]]
 
@@ -318,7 +323,7 @@ async def test_a_tenant_wide_rollback_quarantines_every_version_that_it_leaves(
     assert {each.reason for each in found} == {"Moved away from by a rollback."}
     with pytest.raises(VersionQuarantined, match=r"\(and 1 more, see quarantined\)") as caught:
         await roll_back_tenant(store, actor, tenant.id, RollbackRequest(revision=4), ANYTHING)
-    assert [each.name for each in caught.value.extra["quarantined"]] == ["config", "manifest/home"]  # type: ignore[attr-defined]
+    assert [each.name for each in quarantined_in(caught.value)] == ["config", "manifest/home"]
     marks = [entry.quarantined for entry in await read_history(store, tenant.id, 10, None)]
     assert marks == [[], ["config", "manifest/home"], ["config"], [], []]
     again = await roll_back_tenant(store, actor, tenant.id, RollbackRequest(revision=4), ANYTHING, None, "all good")

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import Meta
 
+from recsys.control.read_document import stored_version
 from recsys.domain.audit import AuditRecord
 from recsys.domain.document import Lint
-from recsys.domain.errors import Fault, InvalidRequest, VersionNotFound
+from recsys.domain.errors import Fault, InvalidRequest
 from recsys.domain.quarantine import Quarantine, QuarantinedVersion
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ async def quarantine_version(
     if not reason:
         raise InvalidRequest(faults=[Fault("/reason", "Say why: whoever wants this version back will be told.")])
     async with store.changing(tenant_id, msgspec.structs.replace(actor, reason=reason)) as transaction:
-        version = await _stored(transaction, ref, etag)
+        version = await stored_version(transaction, transaction.locked.id, ref, etag)
         if version.quarantined is None:
             await _put_under_quarantine(transaction, ref, version, reason)
         return await _outcome(transaction, ref, etag, changed=version.quarantined is None)
@@ -81,7 +82,7 @@ async def lift_quarantine(
         VersionNotFound: this document has no such version.
     """
     async with store.changing(tenant_id, actor) as transaction:
-        version = await _stored(transaction, ref, etag)
+        version = await stored_version(transaction, transaction.locked.id, ref, etag)
         if version.quarantined is not None:
             before = msgspec.json.encode(version.quarantined).decode()
             record = _record(ref, etag, "quarantine_lift", before_state=before)
@@ -113,15 +114,8 @@ async def _put_under_quarantine(
     await transaction.quarantine(ref, version.etag, reason, record)
 
 
-async def _stored(transaction: TenantTransaction, ref: DocumentRef, etag: str) -> Version:
-    version = await transaction.version(transaction.locked.id, ref, etag)
-    if version is None:
-        raise VersionNotFound(f"This tenant has no {ref} version {etag!r}.")
-    return version
-
-
 async def _outcome(transaction: TenantTransaction, ref: DocumentRef, etag: str, *, changed: bool) -> QuarantineOutcome:
-    quarantined = (await _stored(transaction, ref, etag)).quarantined
+    quarantined = (await stored_version(transaction, transaction.locked.id, ref, etag)).quarantined
     pointer = await transaction.pointer(transaction.locked.id, ref)
     current = pointer is not None and pointer.version.etag == etag
     return QuarantineOutcome(

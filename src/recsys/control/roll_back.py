@@ -6,15 +6,15 @@ A rollback is a change like any other: it raises the revision, and can itself be
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from msgspec import Meta
 
-from recsys.control.known_good import find_known_good
 from recsys.control.move_documents import move_documents
 from recsys.control.outcome import DocumentOutcome, MovedDocument, TenantOutcome
 from recsys.control.quarantine import quarantine_left
+from recsys.control.rollback_target import find_pointers, find_target, find_version
 from recsys.domain.canonical import content_hash
 from recsys.domain.document import KINDS, DocumentRef, Lint, Pointer
 from recsys.domain.errors import (
@@ -23,9 +23,8 @@ from recsys.domain.errors import (
     PreconditionRequired,
     Unprocessable,
     VersionMismatch,
-    VersionNotFound,
 )
-from recsys.domain.history import KNOWN_GOOD, LedgerEntry, Pointers, UsedKey
+from recsys.domain.history import LedgerEntry, Pointers, UsedKey
 from recsys.domain.ports import Move
 from recsys.domain.precondition import Preconditions, judge
 from recsys.domain.validation import check_time
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from recsys.domain.access import Actor
-    from recsys.domain.document import Version
     from recsys.domain.ports import ControlStore, TenantTransaction
 
 TARGETS = ("to", "revision", "at", "audit_id", "steps")
@@ -102,7 +100,7 @@ async def roll_back_document(
             pointer = await _pointer_at(transaction, ref, used.revision)
             return DocumentOutcome(tenant=tenant, ref=ref, pointer=pointer, changed=False)
         current = await transaction.pointer(tenant.id, ref)
-        target, warnings = await _target(transaction, ref, request)
+        target, warnings = await find_target(transaction, ref, request)
         changed = judge(preconditions, current, target.etag if target else None, required=False)
         moves = [Move(ref=ref, before=current.version if current else None, after=target)] if changed else []
         if moves:
@@ -136,7 +134,7 @@ async def roll_back_tenant(
         key = _key(idempotency_key, None, request)
         if key is not None and (used := await _used(transaction, key)):
             return TenantOutcome(tenant_id=tenant.id, revision=used.revision, changed=False, moved=[])
-        wanted, warnings = await _pointers_then(transaction, request)
+        wanted, warnings = await find_pointers(transaction, request)
         moves = await _moves(transaction, wanted)
         _judge_tenant(preconditions, await transaction.ledger(tenant.id, 1, None), moves)
         if moves:
@@ -194,82 +192,12 @@ async def _remember(transaction: TenantTransaction, key: UsedKey | None) -> None
 async def _pointer_at(transaction: TenantTransaction, ref: DocumentRef, revision: int) -> Pointer | None:
     """Where a document's pointer stood after a revision."""
     entry = await transaction.ledger_entry(transaction.locked.id, revision)
-    version = await _stored(transaction, ref, entry.pointers.of(ref) if entry else None)
+    version = await find_version(transaction, ref, entry.pointers.of(ref) if entry else None)
     if entry is None or version is None:
         return None
     return Pointer(
         version=version, revision=entry.revision, updated_at=entry.occurred_at, updated_by_sub=entry.actor_sub
     )
-
-
-async def _target(
-    transaction: TenantTransaction, ref: DocumentRef, request: RollbackRequest
-) -> tuple[Version | None, list[Lint]]:
-    """The version a document is to go back to (None when it had none then), and warnings about the choice."""
-    warnings: list[Lint] = []
-    if request.audit_id is not None:
-        etag = await _before_entry(transaction, ref, request.audit_id)
-    elif request.steps is not None:
-        etag = await _steps_ago(transaction, ref, request.steps)
-    elif request.to is not None and request.to != KNOWN_GOOD:
-        etag = request.to.strip().strip('"').lower()
-    else:
-        pointers, warnings = await _pointers_then(transaction, request, ref)
-        etag = pointers.of(ref)
-    return await _stored(transaction, ref, etag), warnings
-
-
-async def _stored(transaction: TenantTransaction, ref: DocumentRef, etag: str | None) -> Version | None:
-    if etag is None:
-        return None
-    version = await transaction.version(transaction.locked.id, ref, etag)
-    if version is None:
-        raise VersionNotFound(f"This tenant has no {ref} version {etag!r}.")
-    return version
-
-
-async def _pointers_then(
-    transaction: TenantTransaction, request: RollbackRequest, ref: DocumentRef | None = None
-) -> tuple[Pointers, list[Lint]]:
-    """Every pointer at a revision, at a time, or at the revision that is known good (for ``ref``, None: for all)."""
-    tenant_id = transaction.locked.id
-    if request.revision is not None:
-        if request.revision == 0:
-            return Pointers(), []
-        found = await transaction.ledger_entry(tenant_id, request.revision)
-        if found is None:
-            raise VersionNotFound(f"This tenant has no revision {request.revision}.")
-        return found.pointers, []
-    if request.at is not None:
-        if request.at < transaction.locked.created_at:
-            detail = f"The tenant exists since {transaction.locked.created_at.isoformat()}; to clear all: revision 0."
-            raise Unprocessable(faults=[Fault("/at", detail)])
-        # Before the first entry nothing was current: that is a state too.
-        then = await transaction.ledger_at(tenant_id, request.at)
-        return then.pointers if then else Pointers(), []
-    if request.to != KNOWN_GOOD:
-        raise Unprocessable(faults=[Fault("/to", f"A tenant-wide rollback goes to {KNOWN_GOOD!r}, not to a version.")])
-    return await find_known_good(transaction, ref)
-
-
-async def _before_entry(transaction: TenantTransaction, ref: DocumentRef, audit_id: int) -> str | None:
-    entry = await transaction.audit_entry(transaction.locked.id, audit_id)
-    if entry is None:
-        raise VersionNotFound(f"This tenant has no audit entry {audit_id}.")
-    extra: dict[str, Any] = msgspec.json.decode(entry.extra)
-    if (entry.entity_type, entry.entity_id) != (ref.kind_name, ref.surface or ref.kind_name):
-        detail = f"Audit entry {audit_id} is about {entry.entity_type} {entry.entity_id}, not about {ref}."
-        raise Unprocessable(faults=[Fault("/audit_id", detail)])
-    before: str | None = extra["before_version"]
-    return before
-
-
-async def _steps_ago(transaction: TenantTransaction, ref: DocumentRef, steps: int) -> str | None:
-    moves = await transaction.moves_of(transaction.locked.id, ref, steps)
-    if len(moves) < steps:
-        raise VersionNotFound(f"This document has moved {len(moves)} times, so there is no going back {steps} steps.")
-    before = await transaction.ledger_entry(transaction.locked.id, moves[-1].revision - 1)
-    return before.pointers.of(ref) if before else None
 
 
 async def _moves(transaction: TenantTransaction, wanted: Pointers) -> list[Move]:
@@ -282,7 +210,7 @@ async def _moves(transaction: TenantTransaction, wanted: Pointers) -> list[Move]
             ref = DocumentRef(kind.name, surface)
             current = await transaction.pointer(transaction.locked.id, ref)
             before = current.version if current else None
-            after = await _stored(transaction, ref, wanted.of(ref))
+            after = await find_version(transaction, ref, wanted.of(ref))
             if (before.etag if before else None) != (after.etag if after else None):
                 moves.append(Move(ref=ref, before=before, after=after))
     return moves

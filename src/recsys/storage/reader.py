@@ -58,7 +58,7 @@ class SqlReader:
             .join(current, and_(current.c.tenant_id == versions.c.tenant_id, tables.version_id == versions.c.id))
             .where(*of_document(current, tenant_id, ref))
         )
-        query = _with_quarantine(query, versions, ref)
+        query = _with_quarantine(query, versions, str(ref))
         row = (await self._connection.execute(query)).one_or_none()
         if row is None:
             return None
@@ -73,7 +73,7 @@ class SqlReader:
         query = select(tables.versions).where(
             *of_document(tables.versions, tenant_id, ref), tables.versions.c.etag == etag
         )
-        query = _with_quarantine(query, tables.versions, ref)
+        query = _with_quarantine(query, tables.versions, str(ref))
         row = (await self._connection.execute(query)).one_or_none()
         return None if row is None else rows.to_version(row, tables)
 
@@ -91,7 +91,7 @@ class SqlReader:
             versions.comment,
             (versions.id == now).label("current"),
         ).where(*of_document(tables.versions, tenant_id, ref))
-        query = _with_quarantine(query, tables.versions, ref)
+        query = _with_quarantine(query, tables.versions, str(ref))
         if before is not None:
             query = query.where(versions.created_at < before)
         query = query.order_by(versions.created_at.desc(), versions.etag).limit(limit)
@@ -213,7 +213,7 @@ def of_document(table: Any, tenant_id: str, ref: DocumentRef) -> list[ColumnElem
     return conditions
 
 
-def _with_quarantine(query: Select[Any], versions: Table, ref: DocumentRef) -> Select[Any]:
+def _with_quarantine(query: Select[Any], versions: Table, document: str) -> Select[Any]:
     """A query of versions that also reads which of them are under quarantine."""
     found, here = quarantined.c, versions.c
     said = (
@@ -221,7 +221,7 @@ def _with_quarantine(query: Select[Any], versions: Table, ref: DocumentRef) -> S
         found.created_by_sub.label("quarantined_by"),
         found.reason.label("quarantine_reason"),
     )
-    same = (found.tenant_id == here.tenant_id, found.document == str(ref), found.version == here.etag)
+    same = (found.tenant_id == here.tenant_id, found.document == document, found.version == here.etag)
     return query.add_columns(*said).outerjoin(quarantined, and_(*same))
 
 
