@@ -37,7 +37,9 @@ async def test_a_document_comes_back_as_it_was_put(dev: httpx.AsyncClient, kind:
     assert isinstance(put.json()["warnings"], list)
     got = await dev.get(path)
     answer = got.json()
-    assert answer.keys() == {"tenant_id", f"{kind}_version", "revision", "updated_at", "updated_by", kind}
+    assert answer.keys() == {
+        *("tenant_id", f"{kind}_version", "revision", "updated_at", "updated_by", "quarantined", kind)
+    }
     assert answer[kind] == first
     assert got.headers["etag"] == f'"{answer[f"{kind}_version"]}"' == put.headers["etag"]
     assert got.headers["cache-control"] == "no-store"

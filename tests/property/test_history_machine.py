@@ -1,4 +1,4 @@
-"""Random histories of changes, rollbacks and break-glass moves agree with a model and can be undone.
+"""Random histories of changes, rollbacks, quarantines and break-glass moves agree with a model and can be undone.
 
 The machine runs the use cases on a real database, and beside it a model in a few lines of Python. After every step the
 two agree; at the end every earlier revision's documents and answers can be had back, byte for byte.
@@ -30,12 +30,19 @@ from hypothesis.stateful import (
 
 from recsys.control.change_document import change_document
 from recsys.control.manage_tenants import create_tenant
+from recsys.control.quarantine import QuarantineRequest, lift_quarantine, quarantine_version
 from recsys.control.roll_back import RollbackRequest, roll_back_document, roll_back_tenant
 from recsys.domain.access import Actor
 from recsys.domain.canonical import canonicalise, content_hash, parse
 from recsys.domain.catalogue import Item, SurfaceRows
 from recsys.domain.document import DocumentRef
-from recsys.domain.errors import PreconditionFailed, RecsysError, VersionMismatch, VersionNotFound
+from recsys.domain.errors import (
+    PreconditionFailed,
+    RecsysError,
+    VersionMismatch,
+    VersionNotFound,
+    VersionQuarantined,
+)
 from recsys.domain.precondition import Preconditions
 from recsys.domain.recommend import RecommendRequest, User
 from recsys.serving.answer import recommend
@@ -93,6 +100,7 @@ class Model:
     states: list[State] = field(default_factory=lambda: [{}])
     answers: dict[int, bytes] = field(default_factory=dict)
     stored: set[tuple[DocumentRef, str]] = field(default_factory=set)
+    bad: set[tuple[DocumentRef, str]] = field(default_factory=set)
     audit_entries: int = 1
 
     @property
@@ -110,6 +118,15 @@ class Model:
             self.states.append(state)
             self.stored |= set(state.items())
             self.audit_entries += changed
+
+    def leads_to_bad(self, state: State) -> bool:
+        """Whether becoming this state brings something back that is under quarantine."""
+        return any(self.now.get(ref) != text and (ref, text) in self.bad for ref, text in state.items())
+
+    def mark(self, ref: DocumentRef, text: str | None) -> None:
+        if text is not None and (ref, text) not in self.bad:
+            self.bad.add((ref, text))
+            self.audit_entries += 1
 
     def with_(self, ref: DocumentRef, text: str | None) -> State:
         state = {other: kept for other, kept in self.now.items() if other != ref}
@@ -140,13 +157,17 @@ class HistoryMachine(RuleBasedStateMachine):
         n=st.integers(0, 2),
         wish=st.sampled_from(["none", "match", "revision", "new"]),
         stale=st.booleans(),
+        override=st.sampled_from([None, "meant"]),
     )
-    def put(self, ref: DocumentRef, n: int, wish: str, stale: bool) -> None:
+    def put(self, ref: DocumentRef, n: int, wish: str, stale: bool, override: str | None) -> None:
         text = TEXTS[ref][n]
         refused = self._refusal(ref, text, wish, stale=stale)
+        if refused is None and override is None and self.model.leads_to_bad({ref: text}):
+            refused = VersionQuarantined
         with pytest.raises(refused) if refused else contextlib.nullcontext():
             data = json.dumps(json.loads(text), indent=n).encode()
-            self.run(change_document(self.store, self.actor, self.tenant.id, ref, data, self._wish(ref, wish, stale)))
+            wished = self._wish(ref, wish, stale)
+            self.run(change_document(self.store, self.actor, self.tenant.id, ref, data, wished, override))
         if not refused:
             self.model.become(self.model.with_(ref, text))
 
@@ -163,16 +184,36 @@ class HistoryMachine(RuleBasedStateMachine):
         text = self.model.states[revision].get(ref) if known else None
         self._back(ref, RollbackRequest(revision=revision), text, known=known)
 
-    @rule(ref=st.sampled_from(REFS), steps=st.integers(1, 4))
-    def back_some_steps(self, ref: DocumentRef, steps: int) -> None:
+    @rule(ref=st.sampled_from(REFS), steps=st.integers(1, 4), quarantine=st.booleans())
+    def back_some_steps(self, ref: DocumentRef, steps: int, quarantine: bool) -> None:
         moves = self.model.moved_at(ref)
         known = steps <= len(moves)
         text = self.model.states[moves[-steps] - 1].get(ref) if known else None
-        self._back(ref, RollbackRequest(steps=steps), text, known=known, key=f"key-{len(self.model.states)}-{steps}")
+        key = f"key-{len(self.model.states)}-{steps}-{quarantine}"
+        self._back(ref, RollbackRequest(steps=steps, quarantine=quarantine), text, known=known, key=key)
+
+    @rule(ref=st.sampled_from(REFS), n=st.integers(0, 2), lift=st.booleans())
+    def mark_or_clear(self, ref: DocumentRef, n: int, lift: bool) -> None:
+        text = TEXTS[ref][n]
+        version = content_hash(text)
+        known = (ref, text) in self.model.stored
+        with contextlib.nullcontext() if known else pytest.raises(VersionNotFound):
+            if lift:
+                self.run(lift_quarantine(self.store, self.actor, self.tenant.id, ref, version))
+            else:
+                why = QuarantineRequest(reason="bad")
+                self.run(quarantine_version(self.store, self.actor, self.tenant.id, ref, version, why))
+        if known and lift:
+            self.model.audit_entries += (ref, text) in self.model.bad
+            self.model.bad.discard((ref, text))
+        elif known:
+            self.model.mark(ref, text)
 
     @rule(data=st.data())
     def all_back_to_revision(self, data: st.DataObject) -> None:
-        self._all_back(data.draw(st.integers(0, len(self.model.states) - 1)))
+        revision = data.draw(st.integers(0, len(self.model.states) - 1))
+        override = data.draw(st.sampled_from([None, "meant"]))
+        self._all_back(revision, override)
 
     @precondition(lambda self: self.model.now)
     @rule(data=st.data(), delete=st.booleans())
@@ -203,26 +244,36 @@ class HistoryMachine(RuleBasedStateMachine):
         if not hasattr(self, "model"):
             return
         for revision in dict.fromkeys((len(self.model.states) // 2, 0, len(self.model.states) - 1)):
-            self._all_back(revision)
+            self._all_back(revision, "meant")
             self.run(self._agrees())
         self.run(self.database.close())
         self.runner.close()
 
-    def _all_back(self, revision: int) -> None:
-        request = RollbackRequest(revision=revision)
-        outcome = self.run(roll_back_tenant(self.store, self.actor, self.tenant.id, request, Preconditions()))
+    def _all_back(self, revision: int, override: str | None) -> None:
+        request, anything = RollbackRequest(revision=revision), Preconditions()
+        moving = roll_back_tenant(self.store, self.actor, self.tenant.id, request, anything, None, override)
+        if override is None and self.model.leads_to_bad(self.model.states[revision]):
+            with pytest.raises(VersionQuarantined):
+                self.run(moving)
+            return
+        outcome = self.run(moving)
         assert outcome.changed == (self.model.now != self.model.states[revision])
         self.model.become(self.model.states[revision])
 
     def _back(
         self, ref: DocumentRef, request: RollbackRequest, text: str | None, *, known: bool, key: str | None = None
     ) -> None:
-        with contextlib.nullcontext() if known else pytest.raises(VersionNotFound):
+        bad = known and text is not None and self.model.leads_to_bad({ref: text})
+        refused = VersionQuarantined if bad else None if known else VersionNotFound
+        with pytest.raises(refused) if refused else contextlib.nullcontext():
             outcome = self.run(
                 roll_back_document(self.store, self.actor, self.tenant.id, ref, request, Preconditions(), key)
             )
             assert outcome.changed == (self.model.now.get(ref) != text)
-        if known:
+        if refused is None:
+            left = self.model.now.get(ref)
+            if request.quarantine and left != text:
+                self.model.mark(ref, left)
             self.model.become(self.model.with_(ref, text))
 
     def _wish(self, ref: DocumentRef, wish: str, stale: bool) -> Preconditions:
@@ -261,6 +312,8 @@ class HistoryMachine(RuleBasedStateMachine):
                 assert pointer is not None
                 assert pointer.revision == self.model.moved_at(ref)[-1]
             tenant = await reader.tenant(self.tenant.id)
+            marked = {(each.name, each.version) for each in await reader.quarantined(self.tenant.id)}
+        assert marked == {(str(ref), content_hash(text)) for ref, text in self.model.bad}
         snapshot = compose(tenant, read_documents(documents), {"home": SIGNALS}, None, data_revision=0, now=NOON)
         answer = recommend(snapshot, REQUEST, request_id="r", now=NOON, stale=False)
         items = msgspec.json.encode(answer.items)

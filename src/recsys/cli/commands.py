@@ -10,9 +10,10 @@ from recsys.cli.api_keys import api_key_group
 from recsys.cli.command import register
 from recsys.cli.documents import document_group
 from recsys.cli.events import events_group
-from recsys.cli.ledger import audit, history, label
+from recsys.cli.ledger import audit, history, label, unlabel
 from recsys.cli.loads import invalidate, items_group, signals_group
 from recsys.cli.operations import migrate_group, serve, version
+from recsys.cli.quarantine import list_quarantined
 from recsys.cli.recommend import recommend
 from recsys.cli.roll_back import roll_tenant_back
 from recsys.cli.tenants import tenant_group
@@ -43,10 +44,12 @@ def build_app() -> typer.Typer:
     register(app, "recommend", recommend, panel=_LOOK, serving=True)
     register(app, "history", history, panel=_LOOK)
     register(app, "audit", audit, panel=_LOOK)
+    register(app, "quarantine", list_quarantined, panel=_LOOK)
     for name, kind in KINDS.items():
         app.add_typer(document_group(kind), name=name, rich_help_panel=_CHANGE)
     register(app, "rollback", roll_tenant_back, panel=_CHANGE)
     register(app, "label", label, panel=_CHANGE)
+    register(app, "unlabel", unlabel, panel=_CHANGE)
     register(app, "invalidate", invalidate, panel=_CHANGE)
     app.add_typer(tenant_group(), name="tenant", rich_help_panel=_ADMIN)
     app.add_typer(api_key_group(), name="api-key", rich_help_panel=_ADMIN)

@@ -10,8 +10,9 @@ import typer
 from recsys.cli import views
 from recsys.cli.command import Session, register
 from recsys.cli.document import Document
-from recsys.cli.options import Limit, Reason, Source, Surface, Tenant, require_one_line
-from recsys.cli.put import Claim, put_document
+from recsys.cli.options import Limit, OverrideQuarantine, Reason, Source, Surface, Tenant, require_one_line
+from recsys.cli.put import Claim, override_header, put_document, reason_header
+from recsys.cli.quarantine import lift, quarantine
 from recsys.cli.roll_back import roll_document_back
 from recsys.cli.sidecar import Start, sidecar_of, write_start
 from recsys.cli.source import STDIN, read_source
@@ -31,6 +32,8 @@ def document_group(kind: DocumentKind) -> typer.Typer:
         "versions": versions,
         "diff": diff,
         "rollback": roll_document_back,
+        "quarantine": quarantine,
+        "lift": lift,
     }
     for name, function in commands.items():
         register(app, name, function, fixed=fixed)
@@ -66,7 +69,9 @@ def get(
     if session.as_json:
         print(response.text)
         return
-    session.note(views.facts((name, value) for name, value in body.items() if name != kind.name))
+    facts = {name: value for name, value in body.items() if name != kind.name}
+    facts["quarantined"] = views.why_quarantined(body.get("quarantined"))
+    session.note(views.facts(facts.items()))
     if output is None:
         print(views.document(body[kind.name]))
 
@@ -96,6 +101,7 @@ def put(
         int | None, typer.Option("--if-revision", metavar="N", help="Only if it last moved at this revision.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Whatever is current: overwrite it.")] = False,
+    override_quarantine: OverrideQuarantine = None,
 ) -> None:
     """Make the document in FILE the current {document}.
 
@@ -107,7 +113,8 @@ def put(
         require_one_line("--if-match", if_match)
     document = Document(kind, tenant, surface)
     claim = Claim(None if file == STDIN else file, if_match, if_revision, force)
-    put_document(session, document, read_source(file), claim, reason)
+    reasons = reason_header(reason) | override_header(override_quarantine)
+    put_document(session, document, read_source(file), claim, reasons)
 
 
 def versions(

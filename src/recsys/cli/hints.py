@@ -27,6 +27,8 @@ _ALWAYS = {
     "RECSYS_PAYLOAD_TOO_LARGE": "Its limit is RECSYS_MAX_BODY_BYTES, for bulk loads RECSYS_MAX_LOAD_BYTES.",
 }
 _FOR_TENANT = {
+    "RECSYS_VERSION_QUARANTINED": "Just this once: the same command with --override-quarantine 'why'. "
+    "All that is under quarantine: recsys quarantine -t {tenant}",
     "RECSYS_FROZEN": "Roll back, or allow changes again: recsys tenant unfreeze {tenant}",
     "RECSYS_FORBIDDEN": "Who has the role admin can give a key: recsys api-key create -t {tenant} --role ROLE",
 }
@@ -56,7 +58,7 @@ def hints_for(response: httpx.Response) -> Iterator[str]:
     if response.status_code == 503 and code:
         yield from _not_ready(response.request)
     if found := _TENANT.search(path):
-        yield from _for_tenant(code, found["tenant"], response.request)
+        yield from _for_tenant(problem, found["tenant"], response.request)
     elif code == "RECSYS_FORBIDDEN":
         yield "Who has the role platform can give a key: recsys api-key create --platform"
     if code in _FOR_DOCUMENT and (document := _DOCUMENT.search(path)):
@@ -76,9 +78,14 @@ def _not_ready(request: httpx.Request) -> Iterator[str]:
     yield "To act now, work on its database: the same command with --db, or break glass (docs/runbook.md)."
 
 
-def _for_tenant(code: str, tenant: str, request: httpx.Request) -> Iterator[str]:
+def _for_tenant(problem: dict[str, Any], tenant: str, request: httpx.Request) -> Iterator[str]:
+    code = problem.get("code", "")
     if code in _FOR_TENANT:
         yield _FOR_TENANT[code].format(tenant=tenant)
+    for each in problem.get("quarantined", ()):
+        surface = f" --surface {each['surface']}" if each["surface"] else ""
+        version = each["version"][:12]
+        yield f"It is good after all: recsys {each['document']} lift -t {tenant}{surface} {version}"
     if code != "RECSYS_VERSION_NOT_FOUND":
         return
     found = _DOCUMENT.search(request.url.path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from recsys.cli import views
 from recsys.cli.command import Session
@@ -13,6 +12,9 @@ from recsys.cli.document import tenant_path
 from recsys.cli.options import Limit, Reason, Tenant
 from recsys.cli.put import reason_header
 from recsys.domain.history import KNOWN_GOOD
+
+Revision = Annotated[int, typer.Argument(metavar="REVISION", help="A revision, as `recsys history` shows it.")]
+Label = Annotated[str, typer.Argument(metavar="[LABEL]", help="The label.")]
 
 
 def history(
@@ -30,18 +32,31 @@ def history(
 def label(
     session: Session,
     tenant: Tenant,
-    revision: Annotated[int, typer.Argument(metavar="REVISION", help="A revision, as `recsys history` shows it.")],
-    name: Annotated[str, typer.Argument(metavar="[LABEL]", help="The label.")] = KNOWN_GOOD,
+    revision: Revision,
+    name: Label = KNOWN_GOOD,
     reason: Reason = None,
 ) -> None:
     """Mark a revision as known to be good, so that `recsys rollback --to known_good` finds it at any hour."""
+    _label(session, "PUT", tenant, revision, name, reason)
+
+
+def unlabel(
+    session: Session,
+    tenant: Tenant,
+    revision: Revision,
+    name: Label = KNOWN_GOOD,
+    reason: Reason = None,
+) -> None:
+    """Take the label off a revision again; `recsys rollback --to known_good` does not find it any more."""
+    _label(session, "DELETE", tenant, revision, name, reason)
+
+
+def _label(session: Session, method: str, tenant: str, revision: int, name: str, reason: str | None) -> None:
     if name != KNOWN_GOOD:
         raise typer.BadParameter(f"There is one label: {KNOWN_GOOD}.")
     path = f"{tenant_path(tenant)}/history/{revision}/labels/{name}"
-    session.answer(
-        session.api.request("PUT", path, headers=reason_header(reason)),
-        lambda entry: Text(f"revision {entry['revision']} of {tenant} is labelled {', '.join(entry['labels'])}"),
-    )
+    response = session.api.request(method, path, headers=reason_header(reason))
+    session.answer(response, lambda entry: views.labelled(entry, tenant))
 
 
 def audit(

@@ -17,6 +17,12 @@ Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so man
 Reason = Annotated[
     str | None, typer.Option("--reason", "-m", metavar="TEXT", help="Why; goes into ledger and audit log.")
 ]
+OverrideQuarantine = Annotated[
+    str | None,
+    typer.Option(
+        "--override-quarantine", metavar="TEXT", help="Why, though it is under quarantine; goes into the audit log."
+    ),
+]
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="The file to send; `-` reads standard input.")]
 
 

@@ -33,9 +33,8 @@ class Claim:
     force: bool
 
 
-def put_document(session: Session, document: Document, content: bytes, claim: Claim, reason: str | None) -> None:
+def put_document(session: Session, document: Document, content: bytes, claim: Claim, reasons: dict[str, str]) -> None:
     """Send the document with preconditions, and show from which version to which it moved, and what that changes."""
-    reasons = reason_header(reason)
     before = document.current(session.api)
     conditions = _preconditions(session, document, claim, before)
     headers = {"Content-Type": "application/json", **conditions, **reasons}
@@ -55,6 +54,14 @@ def reason_header(reason: str | None) -> dict[str, str]:
         return {}
     require_one_line("--reason", reason)
     return {"X-Change-Reason": reason.strip()}
+
+
+def override_header(reason: str | None) -> dict[str, str]:
+    """``X-Override-Quarantine``, if there is a reason to apply what is under quarantine."""
+    if reason is None:
+        return {}
+    require_one_line("--override-quarantine", reason)
+    return {"X-Override-Quarantine": reason.strip()}
 
 
 def _start(document: Document, body: dict[str, Any]) -> Start:

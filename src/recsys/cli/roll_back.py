@@ -10,8 +10,8 @@ from rich.console import Group
 from recsys.cli import views
 from recsys.cli.command import Session
 from recsys.cli.document import Document, tenant_path
-from recsys.cli.options import Reason, Surface, Tenant, require_one_line
-from recsys.cli.put import moved
+from recsys.cli.options import OverrideQuarantine, Reason, Surface, Tenant, require_one_line
+from recsys.cli.put import moved, override_header
 from recsys.domain.document import DocumentKind
 from recsys.domain.history import KNOWN_GOOD
 
@@ -20,6 +20,10 @@ Revision = Annotated[
 ]
 At = Annotated[
     str | None, typer.Option("--at", metavar="TIME", help="As it was then: RFC 3339, `2026-03-01T02:55:00Z`.")
+]
+
+Quarantine = Annotated[
+    bool, typer.Option("--quarantine", help="What is moved away from is bad: put it under quarantine.")
 ]
 
 
@@ -41,6 +45,8 @@ def roll_document_back(
         int | None, typer.Option("--steps", metavar="N", min=1, help="As it was so many moves of this document ago.")
     ] = None,
     reason: Reason = None,
+    quarantine: Quarantine = False,
+    override_quarantine: OverrideQuarantine = None,
     force: Annotated[bool, typer.Option("--force", help="Do not look first: whatever is current.")] = False,
 ) -> None:
     """Bring an earlier version of the {document} back.
@@ -50,12 +56,13 @@ def roll_document_back(
     body = _one_of(to=to, revision=revision, at=at, audit_id=audit_id, steps=steps)
     if force and steps is not None:
         raise typer.BadParameter("--steps counts from what is current, so it cannot go with --force.")
-    body = _with_reason(body, reason)
+    body = _with_reason(body, reason, quarantine=quarantine)
+    overriding = override_header(override_quarantine)
     document = Document(kind, tenant, surface)
     if to is not None:
         body["to"] = document.whole_version(session.api, to)
     before = None if force else document.current(session.api)
-    headers = {} if force else {"If-Revision": str(before["revision"] if before else 0)}
+    headers = overriding if force else overriding | {"If-Revision": str(before["revision"] if before else 0)}
     response = session.api.request("POST", f"{document.path}/rollback", json=body, headers=headers)
     session.answer(
         response,
@@ -72,6 +79,8 @@ def roll_tenant_back(
     revision: Revision = None,
     at: At = None,
     reason: Reason = None,
+    quarantine: Quarantine = False,
+    override_quarantine: OverrideQuarantine = None,
 ) -> None:
     """Bring config, rules and manifests back together, at one new revision.
 
@@ -81,8 +90,10 @@ def roll_tenant_back(
         raise typer.BadParameter(
             f"--to takes {KNOWN_GOOD}; one document goes to a version with `recsys config rollback`."
         )
-    body = _with_reason(_one_of(to=to, revision=revision, at=at), reason)
-    session.answer(session.api.request("POST", f"{tenant_path(tenant)}/rollback", json=body), views.moves)
+    body = _with_reason(_one_of(to=to, revision=revision, at=at), reason, quarantine=quarantine)
+    headers = override_header(override_quarantine)
+    response = session.api.request("POST", f"{tenant_path(tenant)}/rollback", json=body, headers=headers)
+    session.answer(response, views.moves)
 
 
 def _one_of(**choices: object) -> dict[str, Any]:
@@ -93,7 +104,9 @@ def _one_of(**choices: object) -> dict[str, Any]:
     return given
 
 
-def _with_reason(body: dict[str, Any], reason: str | None) -> dict[str, Any]:
+def _with_reason(body: dict[str, Any], reason: str | None, *, quarantine: bool) -> dict[str, Any]:
+    if quarantine:
+        body = {**body, "quarantine": True}
     if reason is None:
         return body
     require_one_line("--reason", reason)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
 
 GAP, INDENT = "  ", "      "
-_TIMES = ("when", "created", "revoked")
+_TIMES = ("when", "created", "revoked", "since")
 _YEAR = len("2026-")
 _ONLY_WIDE = ("via",)
 _GIVES_WAY = (
@@ -23,6 +23,7 @@ _GIVES_WAY = (
     "comment",
     "title",
     "labels",
+    "quarantined",
     "manifests",
     "reasons",
     "name",

@@ -62,7 +62,7 @@ def document(value: object) -> str:
 def versions(body: dict[str, Any]) -> RenderableType:
     """The answer of ``…/versions``."""
     return rows(
-        ("version", "", "created", "by", "comment"),
+        ("version", "", "created", "by", "comment", "quarantined"),
         (
             (
                 short(each["version"]),
@@ -70,11 +70,41 @@ def versions(body: dict[str, Any]) -> RenderableType:
                 moment(each["created_at"]),
                 each["created_by"],
                 each["comment"],
+                why_quarantined(each.get("quarantined")),
             )
             for each in body["versions"]
         ),
         "There is no version yet.",
     )
+
+
+def why_quarantined(said: dict[str, Any] | None) -> str | None:
+    """Why a version is under quarantine, and who says so."""
+    return f"{said['reason']} ({said['by']})" if said else None
+
+
+def quarantined(body: dict[str, Any]) -> RenderableType:
+    """The answer of ``/quarantine``."""
+    return rows(
+        ("document", "version", "since", "by", "reason"),
+        (
+            (_document(each), short(each["version"]), moment(each["at"]), each["by"], each["reason"])
+            for each in body["quarantined"]
+        ),
+        "Nothing is under quarantine.",
+    )
+
+
+def quarantine(body: dict[str, Any]) -> RenderableType:
+    """What became of one version, and whether it was so before."""
+    state = "is under quarantine" if body["quarantined"] else "is not under quarantine"
+    line = Text(f"{_document(body)} {body['version']} {state}{'' if body['changed'] else ' already'}", "bold")
+    why = why_quarantined(body["quarantined"])
+    return Group(line, *([Text(why)] if why else []), *map(warning, body["warnings"]))
+
+
+def _document(each: dict[str, Any]) -> str:
+    return f"{each['document']} {each['surface'] or ''}".strip()
 
 
 def differences(body: dict[str, Any]) -> RenderableType:
@@ -98,7 +128,7 @@ def _compact(value: object) -> str:
 def history(body: dict[str, Any]) -> RenderableType:
     """The answer of ``/history``: what happened at each revision, and where every pointer stood afterwards."""
     return rows(
-        ("rev", "when", "who", "via", "action", "config", "rules", "manifests", "labels", "reason"),
+        ("rev", "when", "who", "via", "action", "config", "rules", "manifests", "labels", "quarantined", "reason"),
         (
             (
                 each["revision"],
@@ -110,12 +140,19 @@ def history(body: dict[str, Any]) -> RenderableType:
                 _short(each["pointers"]["rules"]),
                 ", ".join(f"{name}={short(to)}" for name, to in sorted(each["pointers"]["manifests"].items())),
                 ", ".join(each["labels"]),
+                ", ".join(each.get("quarantined", ())),
                 each["reason"],
             )
             for each in body["entries"]
         ),
         "Nothing has been changed yet.",
     )
+
+
+def labelled(entry: dict[str, Any], tenant: str) -> RenderableType:
+    """A revision after its labels changed."""
+    said = f"is labelled {', '.join(entry['labels'])}" if entry["labels"] else "has no label"
+    return Text(f"revision {entry['revision']} of {tenant} {said}")
 
 
 def audit(body: dict[str, Any]) -> RenderableType:
@@ -204,7 +241,7 @@ def moves(body: dict[str, Any]) -> RenderableType:
         ("document", "from", "to"),
         (
             (
-                f"{each['document']} {each['surface'] or ''}".strip(),
+                _document(each),
                 each["from_version"] or "–",
                 each["to_version"] or "– (cleared)",
             )
@@ -212,7 +249,8 @@ def moves(body: dict[str, Any]) -> RenderableType:
         ),
         "Nothing moved: everything is already there.",
     )
-    return Group(table, Text(f"revision {body['revision']}", style="bold"))
+    notices = map(warning, body.get("warnings", ()))
+    return Group(table, Text(f"revision {body['revision']}", style="bold"), *notices)
 
 
 def recommendation(body: dict[str, Any], tenant: str) -> RenderableType:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from recsys.control.outcome import DocumentOutcome, audit_move
+from recsys.control.move_documents import move_documents
+from recsys.control.outcome import DocumentOutcome
 from recsys.domain.canonical import parse
 from recsys.domain.diff import differences
 from recsys.domain.document import CanonicalDocument, Draft, check_addressed
@@ -23,14 +24,21 @@ MOST_DIFFERENCES = 50
 
 
 async def change_document(
-    store: ControlStore, actor: Actor, tenant_id: str, ref: DocumentRef, data: bytes, preconditions: Preconditions
+    store: ControlStore,
+    actor: Actor,
+    tenant_id: str,
+    ref: DocumentRef,
+    data: bytes,
+    preconditions: Preconditions,
+    override: str | None = None,
 ) -> DocumentOutcome:
-    """Make ``data`` the current version of a document.
+    """Make ``data`` the current version of a document. ``override``: why, though that version is under quarantine.
 
     Raises:
         InvalidRequest, Unprocessable: the document is structurally wrong, and is not a version stored before.
         PreconditionRequired, PreconditionFailed, VersionMismatch: see ``judge``; a mismatch names what differs.
         Frozen: the tenant takes no changes.
+        VersionQuarantined: this version is under quarantine, and there is no ``override``.
     """
     document = await asyncio.to_thread(CanonicalDocument.read, data)  # a long one must not hold others up
     async with store.changing(tenant_id, actor) as transaction:
@@ -49,7 +57,7 @@ async def change_document(
             before=current.version if current else None,
             after=await _version(transaction, ref, document, actor),
         )
-        await transaction.move([move], action=f"{ref.kind_name}.update", records=[audit_move(move, "update")])
+        await move_documents(transaction, [move], action=f"{ref.kind_name}.update", verb="update", override=override)
         pointer = await transaction.pointer(tenant.id, ref)
         return DocumentOutcome(tenant=transaction.locked, ref=ref, pointer=pointer, changed=True)
 

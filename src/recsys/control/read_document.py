@@ -56,6 +56,14 @@ async def diff_versions(store: ControlStore, tenant_id: str, ref: DocumentRef, f
     return DocumentDiff(from_version=before.etag, to_version=after.etag, differences=list(found))
 
 
+async def stored_version(reader: Reader, tenant_id: str, ref: DocumentRef, etag: str) -> Version:
+    """A stored version of a document. Raises VersionNotFound."""
+    version = await reader.version(tenant_id, ref, etag)
+    if version is None:
+        raise VersionNotFound(f"This tenant has no {ref} version {etag!r}.")
+    return version
+
+
 async def _current(reader: Reader, tenant_id: str, ref: DocumentRef) -> Pointer:
     pointer = await reader.pointer(tenant_id, ref)
     if pointer is None:
@@ -66,7 +74,4 @@ async def _current(reader: Reader, tenant_id: str, ref: DocumentRef) -> Pointer:
 async def _version(reader: Reader, tenant_id: str, ref: DocumentRef, name: str) -> Version:
     if name == CURRENT:
         return (await _current(reader, tenant_id, ref)).version
-    version = await reader.version(tenant_id, ref, name)
-    if version is None:
-        raise VersionNotFound(f"This tenant has no {ref} version {name!r}.")
-    return version
+    return await stored_version(reader, tenant_id, ref, name)

@@ -6,23 +6,25 @@ A rollback is a change like any other: it raises the revision, and can itself be
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from msgspec import Meta
 
-from recsys.control.outcome import DocumentOutcome, MovedDocument, TenantOutcome, audit_move
+from recsys.control.move_documents import move_documents
+from recsys.control.outcome import DocumentOutcome, MovedDocument, TenantOutcome
+from recsys.control.quarantine import quarantine_left
+from recsys.control.rollback_target import find_pointers, find_target, find_version
 from recsys.domain.canonical import content_hash
-from recsys.domain.document import KINDS, DocumentRef, Pointer
+from recsys.domain.document import KINDS, DocumentRef, Lint, Pointer
 from recsys.domain.errors import (
     Fault,
     InvalidRequest,
     PreconditionRequired,
     Unprocessable,
     VersionMismatch,
-    VersionNotFound,
 )
-from recsys.domain.history import KNOWN_GOOD, LedgerEntry, Pointers, UsedKey
+from recsys.domain.history import LedgerEntry, Pointers, UsedKey
 from recsys.domain.ports import Move
 from recsys.domain.precondition import Preconditions, judge
 from recsys.domain.validation import check_time
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from recsys.domain.access import Actor
-    from recsys.domain.document import Version
     from recsys.domain.ports import ControlStore, TenantTransaction
 
 TARGETS = ("to", "revision", "at", "audit_id", "steps")
@@ -42,6 +43,7 @@ class RollbackRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     ``to``: a version, or ``known_good``; ``revision``, ``at``: as it was then; ``audit_id``: that entry's
     ``before_state``; ``steps``: as it was so many moves of this document ago.
+    ``quarantine``: what is moved away from is bad; put it under quarantine, so that nobody brings it back by accident.
     """
 
     to: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
@@ -50,6 +52,7 @@ class RollbackRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     audit_id: Annotated[int, Meta(ge=1)] | None = None
     steps: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     reason: Annotated[str, Meta(max_length=1_000)] | None = None
+    quarantine: bool = False
 
     def check(self, allowed: Iterable[str] = TARGETS) -> None:
         """Insist on exactly one target, of those allowed.
@@ -73,17 +76,19 @@ async def roll_back_document(
     request: RollbackRequest,
     preconditions: Preconditions,
     idempotency_key: str | None = None,
+    override: str | None = None,
 ) -> DocumentOutcome:
     """Move one document's pointer back; a pointer that did not exist then is cleared.
 
     A frozen tenant allows it. A repeated request with the same ``idempotency_key`` changes nothing and is answered as
-    of the revision that the first one made.
+    of the revision that the first one made. ``override``: why a version under quarantine is to come back.
 
     Raises:
         Unprocessable: not exactly one target.
         PreconditionRequired: ``steps`` without a precondition or key (a blind retry would go back twice).
         VersionMismatch: see ``judge``.
         VersionNotFound: there is no such version, revision or audit entry.
+        VersionQuarantined: the target is under quarantine, and there is no ``override``.
     """
     request.check()
     if request.steps and not (preconditions.any or idempotency_key):
@@ -95,15 +100,16 @@ async def roll_back_document(
             pointer = await _pointer_at(transaction, ref, used.revision)
             return DocumentOutcome(tenant=tenant, ref=ref, pointer=pointer, changed=False)
         current = await transaction.pointer(tenant.id, ref)
-        target = await _target(transaction, ref, request)
+        target, warnings = await find_target(transaction, ref, request)
         changed = judge(preconditions, current, target.etag if target else None, required=False)
-        if changed:
-            move = Move(ref=ref, before=current.version if current else None, after=target)
-            record = audit_move(move, "rollback")
-            await transaction.move([move], action=f"{ref.kind_name}.rollback", records=[record])
+        moves = [Move(ref=ref, before=current.version if current else None, after=target)] if changed else []
+        if moves:
+            action = f"{ref.kind_name}.rollback"
+            await move_documents(transaction, moves, action=action, verb="rollback", override=override)
+        warnings += await _quarantine(transaction, moves, actor, request)
         await _remember(transaction, key)
         pointer = await transaction.pointer(tenant.id, ref)
-        return DocumentOutcome(tenant=transaction.locked, ref=ref, pointer=pointer, changed=changed)
+        return DocumentOutcome(tenant=transaction.locked, ref=ref, pointer=pointer, changed=changed, warnings=warnings)
 
 
 async def roll_back_tenant(
@@ -113,6 +119,7 @@ async def roll_back_tenant(
     request: RollbackRequest,
     preconditions: Preconditions,
     idempotency_key: str | None = None,
+    override: str | None = None,
 ) -> TenantOutcome:
     """Move all documents of a tenant to where they stood together, at one new revision.
 
@@ -127,23 +134,33 @@ async def roll_back_tenant(
         key = _key(idempotency_key, None, request)
         if key is not None and (used := await _used(transaction, key)):
             return TenantOutcome(tenant_id=tenant.id, revision=used.revision, changed=False, moved=[])
-        wanted = await _pointers_then(transaction, request)
+        wanted, warnings = await find_pointers(transaction, request)
         moves = await _moves(transaction, wanted)
         _judge_tenant(preconditions, await transaction.ledger(tenant.id, 1, None), moves)
         if moves:
-            records = [audit_move(move, "rollback") for move in moves]
-            await transaction.move(moves, action="tenant.rollback", records=records)
+            await move_documents(transaction, moves, action="tenant.rollback", verb="rollback", override=override)
+        warnings += await _quarantine(transaction, moves, actor, request)
         await _remember(transaction, key)
         return TenantOutcome(
             tenant_id=tenant.id,
             revision=transaction.locked.revision,
             changed=bool(moves),
             moved=[_moved(move) for move in moves],
+            warnings=warnings,
         )
 
 
 def _with_reason(actor: Actor, request: RollbackRequest) -> Actor:
     return msgspec.structs.replace(actor, reason=request.reason) if request.reason else actor
+
+
+async def _quarantine(
+    transaction: TenantTransaction, moves: list[Move], actor: Actor, request: RollbackRequest
+) -> list[Lint]:
+    """Put what was moved away from under quarantine, if that was asked for, and say what it was."""
+    if not request.quarantine:
+        return []
+    return await quarantine_left(transaction, moves, request.reason or actor.reason)
 
 
 def _key(key: str | None, ref: DocumentRef | None, request: RollbackRequest) -> UsedKey | None:
@@ -175,81 +192,12 @@ async def _remember(transaction: TenantTransaction, key: UsedKey | None) -> None
 async def _pointer_at(transaction: TenantTransaction, ref: DocumentRef, revision: int) -> Pointer | None:
     """Where a document's pointer stood after a revision."""
     entry = await transaction.ledger_entry(transaction.locked.id, revision)
-    version = await _stored(transaction, ref, entry.pointers.of(ref) if entry else None)
+    version = await find_version(transaction, ref, entry.pointers.of(ref) if entry else None)
     if entry is None or version is None:
         return None
     return Pointer(
         version=version, revision=entry.revision, updated_at=entry.occurred_at, updated_by_sub=entry.actor_sub
     )
-
-
-async def _target(transaction: TenantTransaction, ref: DocumentRef, request: RollbackRequest) -> Version | None:
-    """The version a document is to go back to; None when it had none then."""
-    if request.audit_id is not None:
-        etag = await _before_entry(transaction, ref, request.audit_id)
-    elif request.steps is not None:
-        etag = await _steps_ago(transaction, ref, request.steps)
-    elif request.to is not None and request.to != KNOWN_GOOD:
-        etag = request.to.strip().strip('"').lower()
-    else:
-        etag = (await _pointers_then(transaction, request)).of(ref)
-    return await _stored(transaction, ref, etag)
-
-
-async def _stored(transaction: TenantTransaction, ref: DocumentRef, etag: str | None) -> Version | None:
-    if etag is None:
-        return None
-    version = await transaction.version(transaction.locked.id, ref, etag)
-    if version is None:
-        raise VersionNotFound(f"This tenant has no {ref} version {etag!r}.")
-    return version
-
-
-async def _pointers_then(transaction: TenantTransaction, request: RollbackRequest) -> Pointers:
-    """Every pointer at a revision, at a time, or at the latest revision labelled known good."""
-    tenant_id = transaction.locked.id
-    if request.revision is not None:
-        if request.revision == 0:
-            return Pointers()
-        found = await transaction.ledger_entry(tenant_id, request.revision)
-        return _pointers(found, f"This tenant has no revision {request.revision}.")
-    if request.at is not None:
-        if request.at < transaction.locked.created_at:
-            detail = f"The tenant exists since {transaction.locked.created_at.isoformat()}; to clear all: revision 0."
-            raise Unprocessable(faults=[Fault("/at", detail)])
-        # Before the first entry nothing was current: that is a state too.
-        then = await transaction.ledger_at(tenant_id, request.at)
-        return then.pointers if then else Pointers()
-    if request.to != KNOWN_GOOD:
-        raise Unprocessable(faults=[Fault("/to", f"A tenant-wide rollback goes to {KNOWN_GOOD!r}, not to a version.")])
-    labelled = await transaction.ledger_labelled(tenant_id, KNOWN_GOOD)
-    return _pointers(labelled, "No revision of this tenant is labelled known_good.")
-
-
-def _pointers(entry: LedgerEntry | None, missing: str) -> Pointers:
-    if entry is None:
-        raise VersionNotFound(missing)
-    return entry.pointers
-
-
-async def _before_entry(transaction: TenantTransaction, ref: DocumentRef, audit_id: int) -> str | None:
-    entry = await transaction.audit_entry(transaction.locked.id, audit_id)
-    if entry is None:
-        raise VersionNotFound(f"This tenant has no audit entry {audit_id}.")
-    extra: dict[str, Any] = msgspec.json.decode(entry.extra)
-    if (entry.entity_type, entry.entity_id) != (ref.kind_name, ref.surface or ref.kind_name):
-        detail = f"Audit entry {audit_id} is about {entry.entity_type} {entry.entity_id}, not about {ref}."
-        raise Unprocessable(faults=[Fault("/audit_id", detail)])
-    before: str | None = extra["before_version"]
-    return before
-
-
-async def _steps_ago(transaction: TenantTransaction, ref: DocumentRef, steps: int) -> str | None:
-    moves = await transaction.moves_of(transaction.locked.id, ref, steps)
-    if len(moves) < steps:
-        raise VersionNotFound(f"This document has moved {len(moves)} times, so there is no going back {steps} steps.")
-    before = await transaction.ledger_entry(transaction.locked.id, moves[-1].revision - 1)
-    return before.pointers.of(ref) if before else None
 
 
 async def _moves(transaction: TenantTransaction, wanted: Pointers) -> list[Move]:
@@ -262,7 +210,7 @@ async def _moves(transaction: TenantTransaction, wanted: Pointers) -> list[Move]
             ref = DocumentRef(kind.name, surface)
             current = await transaction.pointer(transaction.locked.id, ref)
             before = current.version if current else None
-            after = await _stored(transaction, ref, wanted.of(ref))
+            after = await find_version(transaction, ref, wanted.of(ref))
             if (before.etag if before else None) != (after.etag if after else None):
                 moves.append(Move(ref=ref, before=before, after=after))
     return moves

@@ -19,6 +19,7 @@ from recsys.domain.canonical import Json, canonicalise, content_hash, parse
 from recsys.domain.config import config_faults, config_mistakes
 from recsys.domain.errors import Fault, InvalidRequest, RecsysError, Unprocessable
 from recsys.domain.manifest import manifest_faults
+from recsys.domain.quarantine import Quarantine, QuarantinedVersion
 from recsys.domain.rules import rules_faults, rules_mistakes
 from recsys.domain.validation import MOST_FAULTS
 
@@ -80,6 +81,12 @@ class DocumentRef:
         """The row of ``KINDS``."""
         return KINDS[self.kind_name]
 
+    def quarantined(self, etag: str, quarantine: Quarantine) -> QuarantinedVersion:
+        """A version of this document, with its quarantine."""
+        return QuarantinedVersion(
+            document=self.kind_name, surface=self.surface or None, version=etag, **msgspec.structs.asdict(quarantine)
+        )
+
     def __str__(self) -> str:
         return f"{self.kind_name}/{self.surface}" if self.surface else self.kind_name
 
@@ -105,7 +112,10 @@ class CanonicalDocument:
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
-    """One immutable version of a document; ``etag`` is the SHA-256 of its canonical ``text``."""
+    """One immutable version of a document; ``etag`` is the SHA-256 of its canonical ``text``.
+
+    ``quarantined`` alone can change: whether it was under quarantine when it was read.
+    """
 
     id: str
     etag: str
@@ -113,6 +123,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     created_by_sub: str
     comment: str | None = None
+    quarantined: Quarantine | None = None
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +142,7 @@ class VersionInfo(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str
     comment: str | None = None
     current: bool = False
+    quarantined: Quarantine | None = None
 
 
 class Pointer(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from recsys.domain.quarantine import QuarantinedVersion
+
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing wrong with an input: where (an RFC 6901 pointer), what, and what was probably meant."""
@@ -151,6 +153,23 @@ class Frozen(RecsysError):
     """The tenant is frozen: changes are refused, rollbacks are still allowed."""
 
     code = "RECSYS_FROZEN"
+
+
+class VersionQuarantined(RecsysError):
+    """A version that is to become current is under quarantine.
+
+    ``versions``: those that stand in the way, at least one.
+    """
+
+    code = "RECSYS_VERSION_QUARANTINED"
+
+    def __init__(self, versions: Sequence[QuarantinedVersion]) -> None:
+        more = f" (and {len(versions) - 1} more, see quarantined)" if len(versions) > 1 else ""
+        what_to_do = (
+            "Go to another version; or, if it is good after all, lift the quarantine with DELETE "
+            "…/versions/{version}/quarantine; or apply it as it is with X-Override-Quarantine: <reason>."
+        )
+        super().__init__(f"The {versions[0]}{more}. {what_to_do}", quarantined=list(versions))
 
 
 class PayloadTooLarge(RecsysError):

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from recsys.domain.document import DocumentRef
+
 if TYPE_CHECKING:
-    from recsys.domain.document import DocumentRef
+    from recsys.domain.quarantine import QuarantinedVersion
 
 KNOWN_GOOD = "known_good"
 
@@ -25,6 +27,10 @@ class Pointers(msgspec.Struct, frozen=True, kw_only=True):
         if ref.kind.per_surface:
             return self.manifests.get(ref.surface)
         return self.config if ref.kind.name == "config" else self.rules
+
+    def lead_to(self, quarantined: QuarantinedVersion) -> bool:
+        """Whether this version is the one of its document."""
+        return self.of(DocumentRef(quarantined.document, quarantined.surface or "")) == quarantined.version
 
     def moved(self, ref: DocumentRef, etag: str | None) -> Pointers:
         """The pointers with one document at another version; None: it has none."""
@@ -46,6 +52,8 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One revision: who moved what, when and why, and where every pointer stood afterwards.
 
     ``occurred_at`` never runs backwards within a tenant, even when the clocks of two writers disagree.
+    ``quarantined`` names the documents whose version then is under quarantine now; it is filled in for people who read
+    the history, and empty everywhere else.
     """
 
     revision: int
@@ -57,3 +65,4 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str | None = None
     pointers: Pointers
     labels: list[str] = []
+    quarantined: list[str] = []

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from recsys.domain.event import Event
     from recsys.domain.exposure import Exposure
     from recsys.domain.history import LedgerEntry, Pointers, UsedKey
+    from recsys.domain.quarantine import QuarantinedVersion
     from recsys.domain.tenant import Tenant, TenantSettings
 
 Arrays: TypeAlias = "Mapping[str, npt.NDArray[Any]]"
@@ -75,8 +76,13 @@ class Reader(Protocol):
     async def ledger_at(self, tenant_id: str, at: datetime) -> LedgerEntry | None:
         """The ledger entry in force at a time; None before the first."""
 
-    async def ledger_labelled(self, tenant_id: str, label: str) -> LedgerEntry | None:
-        """The latest entry with a label."""
+    async def ledger_labelled(
+        self, tenant_id: str, label: str, before_revision: int | None = None
+    ) -> LedgerEntry | None:
+        """The latest entry with a label, of those older than ``before_revision``."""
+
+    async def quarantined(self, tenant_id: str) -> list[QuarantinedVersion]:
+        """Every version of a tenant that is under quarantine, latest first."""
 
     async def used_key(self, tenant_id: str, key: str) -> UsedKey | None:
         """What an ``Idempotency-Key`` was used for."""
@@ -122,6 +128,12 @@ class TenantTransaction(Reader, Protocol):
 
     async def unlabel(self, revision: int, label: str, record: AuditRecord) -> None:
         """Take a label off a revision; taking it off twice is taking it off."""
+
+    async def quarantine(self, ref: DocumentRef, etag: str, reason: str, record: AuditRecord) -> None:
+        """Put a stored version that is not under quarantine there, by the actor, now."""
+
+    async def lift_quarantine(self, ref: DocumentRef, etag: str, record: AuditRecord) -> None:
+        """Take a version out of quarantine."""
 
     async def update(self, settings: TenantSettings, record: AuditRecord) -> Tenant:
         """Change tenant settings; a change of status raises the data revision."""

@@ -19,6 +19,7 @@ from recsys.service.hot import hot_handlers
 from recsys.service.invalidation import InvalidationController
 from recsys.service.openapi import describe
 from recsys.service.problem import MEDIA_TYPE, problem
+from recsys.service.quarantine import QuarantineController
 from recsys.service.switch import Switch
 from recsys.service.tenant import TenantsController
 
@@ -36,6 +37,7 @@ HANDLERS = (
     RulesController,
     ManifestController,
     HistoryController,
+    QuarantineController,
     LoadsController,
     InvalidationController,
     AuditController,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import TYPE_CHECKING
 
 from recsys.domain.access import Actor, Permission, Principal, Role
@@ -15,6 +14,7 @@ from recsys.domain.errors import (
     TenantNotFound,
     Unauthenticated,
 )
+from recsys.service.reason import CHANGE_REASON, read_reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from recsys.serving.replica import Replica
 
 DEV_ROLES = "admin,platform"
-MAX_REASON = 1_000
 MAX_USER_AGENT = 256
 
 
@@ -145,7 +144,7 @@ def actor_of(
         request_id=request_id,
         ip=client_ip,
         user_agent=agent[:MAX_USER_AGENT] if agent else None,
-        reason=_reason(headers),
+        reason=read_reason(headers, CHANGE_REASON) or None,
     )
 
 
@@ -167,22 +166,3 @@ def _role(name: str) -> Role:
         return Role(name)
     except ValueError:
         raise InvalidRequest(faults=[Fault("", f"X-Dev-Roles: there is no role {name[:40]!r}.")]) from None
-
-
-def _reason(headers: Mapping[bytes, bytes]) -> str | None:
-    sent = headers.get(b"x-change-reason")
-    if sent is None:
-        return None
-    try:
-        reason = sent.decode("utf-8").strip()
-    except UnicodeDecodeError:
-        raise _bad_reason("must be UTF-8") from None
-    if len(reason) > MAX_REASON:
-        raise _bad_reason(f"has at most {MAX_REASON} characters, got {len(reason)}")
-    if any(unicodedata.category(character) == "Cc" for character in reason):
-        raise _bad_reason("has no control characters")
-    return reason or None
-
-
-def _bad_reason(rule: str) -> InvalidRequest:
-    return InvalidRequest(faults=[Fault("", f"X-Change-Reason {rule}.")])

@@ -1,4 +1,4 @@
-"""What a change may be sent with: preconditions and an idempotency key."""
+"""What a change may be sent with: preconditions, an idempotency key, and a reason to disregard a quarantine."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from recsys.domain.errors import InvalidRequest
 from recsys.domain.precondition import Preconditions, read_preconditions
 from recsys.domain.tenant import Tenant
 from recsys.service.call import IN_TENANT, AnyRequest, Given
+from recsys.service.reason import OVERRIDE_QUARANTINE, bad_reason, read_reason
 
 
 def preconditions_of(
@@ -45,9 +46,33 @@ def idempotency_key_of(
     return key
 
 
+def override_of(
+    request: AnyRequest,
+    tenant: Given[Tenant],  # noqa: ARG001 - judged first, so that strangers learn nothing
+    # Litestar reads headers as Latin-1; people write their reasons in UTF-8.
+    sent: Annotated[  # noqa: ARG001 - here to be documented
+        str | None,
+        HeaderParameter(
+            name=OVERRIDE_QUARANTINE,
+            description="Why a version under quarantine is to be applied all the same; goes into the audit log.",
+        ),
+    ] = None,
+) -> str | None:
+    """Why a quarantine does not count this time; None when the header was not sent.
+
+    Raises:
+        InvalidRequest: it was sent without saying why.
+    """
+    reason = read_reason(dict(request.scope["headers"]), OVERRIDE_QUARANTINE)
+    if reason == "":
+        raise bad_reason(OVERRIDE_QUARANTINE, "says why a version under quarantine is to be applied; it is empty")
+    return reason
+
+
 CONDITIONS = {
     **IN_TENANT,
     "preconditions": Provide(preconditions_of, sync_to_thread=False),
     "idempotency_key": Provide(idempotency_key_of, sync_to_thread=False),
+    "override": Provide(override_of, sync_to_thread=False),
 }
 """Dependencies of routes below a tenant that change it."""

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import TYPE_CHECKING, Annotated, Any
 
-from litestar import Controller, Response, get, post, put
+from litestar import Response, get, post, put
 from litestar.di import Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from recsys.control.change_document import change_document
+from recsys.control.quarantine import STILL_LIVE
 from recsys.control.read_document import diff_versions, list_versions, read_document, read_version
 from recsys.control.roll_back import RollbackRequest, roll_back_document
 from recsys.domain.access import Permission
 from recsys.domain.canonical import parse
 from recsys.domain.config import Config
 from recsys.domain.document import DocumentRef, Lint
-from recsys.domain.errors import InvalidRequest, VersionNotFound
+from recsys.domain.errors import InvalidRequest
 from recsys.domain.manifest import Manifest
-from recsys.domain.names import VERSION_PATTERN
 from recsys.domain.precondition import Preconditions
 from recsys.domain.rules import Rule
 from recsys.domain.tenant import Tenant
@@ -35,6 +34,7 @@ from recsys.service.document_answer import (
     answer_version,
     named,
 )
+from recsys.service.quarantine import QuarantineRoutes, check_version
 from recsys.serving.lint import lint
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def manifest_ref(
     return DocumentRef("manifest", check_surface(surface))
 
 
-class _DocumentController(Controller):
+class _DocumentController(QuarantineRoutes):
     """What can be done to a document of any kind."""
 
     dependencies = CONDITIONS
@@ -81,12 +81,13 @@ class _DocumentController(Controller):
         tenant: Given[Tenant],
         ref: Given[DocumentRef],
         preconditions: Given[Preconditions],
+        override: Given[str | None],
     ) -> Response[DocumentAnswer]:
         """Make the body the current document. Repeating it changes nothing; `warnings` say what may not work."""
         require_json(dict(request.scope["headers"]))
         service = call.service
         data = await request.body()
-        outcome = await change_document(service.store, call.actor, tenant.id, ref, data, preconditions)
+        outcome = await change_document(service.store, call.actor, tenant.id, ref, data, preconditions, override)
         return await _served(call, outcome)
 
     @post("/rollback", permission=Permission.RESPOND, body=RollbackRequest, status_code=200, summary="Go back")
@@ -98,10 +99,11 @@ class _DocumentController(Controller):
         wish: Given[RollbackRequest],
         preconditions: Given[Preconditions],
         idempotency_key: Given[str | None],
+        override: Given[str | None],
     ) -> Response[DocumentAnswer]:
         """Move the pointer back, to a version, revision, time, audit entry or number of steps."""
         outcome = await roll_back_document(
-            call.service.store, call.actor, tenant.id, ref, wish, preconditions, idempotency_key
+            call.service.store, call.actor, tenant.id, ref, wish, preconditions, idempotency_key, override
         )
         return await _served(call, outcome)
 
@@ -126,7 +128,7 @@ class _DocumentController(Controller):
         self, call: Given[Call], tenant: Given[Tenant], ref: Given[DocumentRef], version: FromPath[str]
     ) -> Response[VersionAnswer]:
         """One stored version, verbatim."""
-        found = await read_version(call.service.store, tenant.id, ref, _check_version(version))
+        found = await read_version(call.service.store, tenant.id, ref, check_version(version))
         answer = answer_version(tenant, found)
         return Response(named(ref.kind, answer), headers=NO_STORE)  # type: ignore[arg-type]  # named after its kind
 
@@ -177,7 +179,9 @@ async def _served(call: Call, outcome: DocumentOutcome) -> Response[DocumentAnsw
     answer = answer_pointer(outcome.tenant, outcome.pointer)
     answer.changed = outcome.changed
     answer.warnings = await asyncio.to_thread(_lint, call, outcome)  # a long document must not hold others up
-    answer.warnings += _not_served(call, outcome)
+    answer.warnings += [*outcome.warnings, *_not_served(call, outcome)]
+    if answer.quarantined is not None:
+        answer.warnings.append(STILL_LIVE)
     return _respond(outcome.ref, answer)
 
 
@@ -208,11 +212,5 @@ def _respond(ref: DocumentRef, answer: DocumentAnswer) -> Response[DocumentAnswe
     return Response(content, headers={**NO_STORE, **etag})
 
 
-def _check_version(version: str) -> str:
-    if not re.match(VERSION_PATTERN, version.lower()):
-        raise VersionNotFound
-    return version.lower()
-
-
 def _check_side(side: str) -> str:
-    return side if side == "current" else _check_version(side)
+    return side if side == "current" else check_version(side)

@@ -9,6 +9,7 @@ import msgspec
 
 from recsys.domain.diff import Difference
 from recsys.domain.document import DocumentKind, Lint, Pointer, Version, VersionInfo
+from recsys.domain.quarantine import Quarantine
 from recsys.domain.tenant import Tenant
 
 
@@ -20,6 +21,7 @@ class DocumentAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
     revision: int | None
     updated_at: datetime | None
     updated_by: str | None
+    quarantined: Quarantine | None
     document: Any
     changed: bool | msgspec.UnsetType = msgspec.UNSET
     warnings: list[Lint] | msgspec.UnsetType = msgspec.UNSET
@@ -33,6 +35,7 @@ class VersionAnswer(msgspec.Struct, kw_only=True):
     created_at: datetime
     created_by: str
     comment: str | None
+    quarantined: Quarantine | None
     document: Any
 
 
@@ -59,6 +62,7 @@ def answer_pointer(tenant: Tenant, pointer: Pointer | None) -> DocumentAnswer:
         revision=pointer.revision if pointer else tenant.revision,
         updated_at=pointer.updated_at if pointer else None,
         updated_by=pointer.updated_by_sub if pointer else None,
+        quarantined=pointer.version.quarantined if pointer else None,
         document=msgspec.Raw(pointer.version.text.encode()) if pointer else None,
     )
 
@@ -71,6 +75,7 @@ def answer_version(tenant: Tenant, version: Version) -> VersionAnswer:
         created_at=version.created_at,
         created_by=version.created_by_sub,
         comment=version.comment,
+        quarantined=version.quarantined,
         document=msgspec.Raw(version.text.encode()),
     )
 

@@ -77,10 +77,11 @@ class HistoryController(Controller):
         wish: Given[RollbackRequest],
         preconditions: Given[Preconditions],
         idempotency_key: Given[str | None],
+        override: Given[str | None],
     ) -> TenantOutcome:
         """Move all documents back together, to a revision, a time or the latest known good."""
         outcome = await roll_back_tenant(
-            call.service.store, call.actor, tenant.id, wish, preconditions, idempotency_key
+            call.service.store, call.actor, tenant.id, wish, preconditions, idempotency_key, override
         )
         await call.service.replica.catch_up(loads=False)
         return outcome

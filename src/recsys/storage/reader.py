@@ -11,18 +11,19 @@ from recsys.domain.errors import TenantNotFound
 from recsys.domain.history import UsedKey
 from recsys.domain.tenant import is_uuid
 from recsys.storage import rows
-from recsys.storage.schema import api_keys, audit_log, idempotency_keys, labels, ledger, tables_of, tenants
+from recsys.storage.schema import api_keys, audit_log, idempotency_keys, labels, ledger, quarantined, tables_of, tenants
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Select
+    from sqlalchemy import ColumnElement, Select, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from recsys.domain.api_key import ApiKey
     from recsys.domain.audit import AuditCursor, AuditEntry
     from recsys.domain.document import DocumentRef, Version
     from recsys.domain.history import LedgerEntry
+    from recsys.domain.quarantine import QuarantinedVersion
     from recsys.domain.tenant import Tenant
 
 MOVES_PAGE = 200
@@ -57,6 +58,7 @@ class SqlReader:
             .join(current, and_(current.c.tenant_id == versions.c.tenant_id, tables.version_id == versions.c.id))
             .where(*of_document(current, tenant_id, ref))
         )
+        query = _with_quarantine(query, versions, str(ref))
         row = (await self._connection.execute(query)).one_or_none()
         if row is None:
             return None
@@ -71,6 +73,7 @@ class SqlReader:
         query = select(tables.versions).where(
             *of_document(tables.versions, tenant_id, ref), tables.versions.c.etag == etag
         )
+        query = _with_quarantine(query, tables.versions, str(ref))
         row = (await self._connection.execute(query)).one_or_none()
         return None if row is None else rows.to_version(row, tables)
 
@@ -82,14 +85,26 @@ class SqlReader:
         versions = tables.versions.c
         now = select(tables.version_id).where(*of_document(tables.current, tenant_id, ref)).scalar_subquery()
         query = select(
-            versions.etag, versions.created_at, versions.created_by_sub, versions.comment, (versions.id == now)
+            versions.etag,
+            versions.created_at,
+            versions.created_by_sub,
+            versions.comment,
+            (versions.id == now).label("current"),
         ).where(*of_document(tables.versions, tenant_id, ref))
+        query = _with_quarantine(query, tables.versions, str(ref))
         if before is not None:
             query = query.where(versions.created_at < before)
         query = query.order_by(versions.created_at.desc(), versions.etag).limit(limit)
         return [
-            VersionInfo(version=etag, created_at=at, created_by=by, comment=comment, current=bool(current))
-            for etag, at, by, comment, current in await self._connection.execute(query)
+            VersionInfo(
+                version=row.etag,
+                created_at=row.created_at,
+                created_by=row.created_by_sub,
+                comment=row.comment,
+                current=bool(row.current),
+                quarantined=rows.to_quarantine(row),
+            )
+            for row in await self._connection.execute(query)
         ]
 
     async def ledger(self, tenant_id: str, limit: int, before_revision: int | None) -> list[LedgerEntry]:
@@ -105,10 +120,19 @@ class SqlReader:
         """The ledger entry in force at a time; None before the first."""
         return await self._entry(ledger.c.tenant_id == tenant_id, ledger.c.occurred_at <= at)
 
-    async def ledger_labelled(self, tenant_id: str, label: str) -> LedgerEntry | None:
-        """The latest entry with a label."""
+    async def ledger_labelled(
+        self, tenant_id: str, label: str, before_revision: int | None = None
+    ) -> LedgerEntry | None:
+        """The latest entry with a label, of those older than ``before_revision``."""
+        older = [] if before_revision is None else [ledger.c.revision < before_revision]
         labelled = select(labels.c.revision).where(labels.c.tenant_id == tenant_id, labels.c.label == label)
-        return await self._entry(ledger.c.tenant_id == tenant_id, ledger.c.revision.in_(labelled))
+        return await self._entry(ledger.c.tenant_id == tenant_id, ledger.c.revision.in_(labelled), *older)
+
+    async def quarantined(self, tenant_id: str) -> list[QuarantinedVersion]:
+        """Every version of a tenant that is under quarantine, latest first."""
+        query = select(quarantined).where(quarantined.c.tenant_id == tenant_id)
+        order = (quarantined.c.created_at.desc(), quarantined.c.document, quarantined.c.version)
+        return [rows.to_quarantined_version(row) for row in await self._connection.execute(query.order_by(*order))]
 
     async def used_key(self, tenant_id: str, key: str) -> UsedKey | None:
         """What an ``Idempotency-Key`` was used for."""
@@ -187,6 +211,18 @@ def of_document(table: Any, tenant_id: str, ref: DocumentRef) -> list[ColumnElem
     if ref.kind.per_surface:
         conditions.append(table.c.surface == ref.surface)
     return conditions
+
+
+def _with_quarantine(query: Select[Any], versions: Table, document: str) -> Select[Any]:
+    """A query of versions that also reads which of them are under quarantine."""
+    found, here = quarantined.c, versions.c
+    said = (
+        found.created_at.label("quarantined_at"),
+        found.created_by_sub.label("quarantined_by"),
+        found.reason.label("quarantine_reason"),
+    )
+    same = (found.tenant_id == here.tenant_id, found.document == document, found.version == here.etag)
+    return query.add_columns(*said).outerjoin(quarantined, and_(*same))
 
 
 def _newest(*where: ColumnElement[bool]) -> Select[Any]:

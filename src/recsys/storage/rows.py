@@ -13,6 +13,7 @@ from recsys.domain.audit import AuditEntry
 from recsys.domain.canonical import canonicalise
 from recsys.domain.document import Version
 from recsys.domain.history import LedgerEntry, Pointers
+from recsys.domain.quarantine import Quarantine, QuarantinedVersion
 from recsys.domain.tenant import Tenant
 
 if TYPE_CHECKING:
@@ -37,6 +38,27 @@ def to_version(row: Row[Any], tables: DocumentTables) -> Version:
         created_at=row.created_at,
         created_by_sub=row.created_by_sub,
         comment=row.comment,
+        quarantined=to_quarantine(row),
+    )
+
+
+def to_quarantine(row: Row[Any]) -> Quarantine | None:
+    """The quarantine that was read together with a version; None: it is not under quarantine."""
+    if row.quarantined_at is None:
+        return None
+    return Quarantine(at=row.quarantined_at, by=row.quarantined_by, reason=row.quarantine_reason)
+
+
+def to_quarantined_version(row: Row[Any]) -> QuarantinedVersion:
+    """A row of ``tenant_quarantined_versions``."""
+    document, _, surface = row.document.partition("/")
+    return QuarantinedVersion(
+        document=document,
+        surface=surface or None,
+        version=row.version,
+        at=row.created_at,
+        by=row.created_by_sub,
+        reason=row.reason,
     )
 
 

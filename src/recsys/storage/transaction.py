@@ -21,6 +21,7 @@ from recsys.storage.schema import (
     invalidations,
     labels,
     ledger,
+    quarantined,
     tables_of,
     tenants,
 )
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from recsys.domain.access import Actor
     from recsys.domain.api_key import ApiKey
     from recsys.domain.audit import AuditRecord
+    from recsys.domain.document import DocumentRef
     from recsys.domain.ports import Move
     from recsys.domain.tenant import Tenant, TenantSettings
 
@@ -109,6 +111,27 @@ class SqlTenantTransaction(SqlReader):
         mine = (labels.c.tenant_id == self.locked.id, labels.c.revision == revision, labels.c.label == label)
         if (await self._connection.execute(delete(labels).where(*mine))).rowcount:
             await self._audit(record)
+
+    async def quarantine(self, ref: DocumentRef, etag: str, reason: str, record: AuditRecord) -> None:
+        """Put a stored version that is not under quarantine there, by the actor, now."""
+        await self._connection.execute(
+            insert(quarantined).values(
+                tenant_id=self.locked.id,
+                document=str(ref),
+                version=etag,
+                created_at=self._now,
+                created_by_sub=self._actor.sub,
+                reason=reason,
+            )
+        )
+        await self._audit(record)
+
+    async def lift_quarantine(self, ref: DocumentRef, etag: str, record: AuditRecord) -> None:
+        """Take a version out of quarantine."""
+        q = quarantined.c
+        mine = (q.tenant_id == self.locked.id, q.document == str(ref), q.version == etag)
+        await self._connection.execute(delete(quarantined).where(*mine))
+        await self._audit(record)
 
     async def update(self, settings: TenantSettings, record: AuditRecord) -> Tenant:
         """Change tenant settings; a change of status raises the data revision."""

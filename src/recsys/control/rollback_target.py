@@ -1,0 +1,83 @@
+"""What a rollback goes back to: the version of one document, or every pointer of a tenant, as they once were."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from recsys.control.known_good import find_known_good
+from recsys.control.read_document import stored_version
+from recsys.domain.errors import Fault, Unprocessable, VersionNotFound
+from recsys.domain.history import KNOWN_GOOD, Pointers
+
+if TYPE_CHECKING:
+    from recsys.control.roll_back import RollbackRequest
+    from recsys.domain.document import DocumentRef, Lint, Version
+    from recsys.domain.ports import TenantTransaction
+
+
+async def find_target(
+    transaction: TenantTransaction, ref: DocumentRef, request: RollbackRequest
+) -> tuple[Version | None, list[Lint]]:
+    """The version a document is to go back to (None when it had none then), and warnings about the choice."""
+    warnings: list[Lint] = []
+    if request.audit_id is not None:
+        etag = await _before_entry(transaction, ref, request.audit_id)
+    elif request.steps is not None:
+        etag = await _steps_ago(transaction, ref, request.steps)
+    elif request.to is not None and request.to != KNOWN_GOOD:
+        etag = request.to.strip().strip('"').lower()
+    else:
+        pointers, warnings = await find_pointers(transaction, request, ref)
+        etag = pointers.of(ref)
+    return await find_version(transaction, ref, etag), warnings
+
+
+async def find_version(transaction: TenantTransaction, ref: DocumentRef, etag: str | None) -> Version | None:
+    """The stored version ``etag``; None stands for none. Raises VersionNotFound."""
+    return None if etag is None else await stored_version(transaction, transaction.locked.id, ref, etag)
+
+
+async def find_pointers(
+    transaction: TenantTransaction, request: RollbackRequest, ref: DocumentRef | None = None
+) -> tuple[Pointers, list[Lint]]:
+    """Every pointer at a revision, at a time, or at the revision that is known good (for ``ref``, None: for all)."""
+    tenant_id = transaction.locked.id
+    if request.revision is not None:
+        if request.revision == 0:
+            return Pointers(), []
+        found = await transaction.ledger_entry(tenant_id, request.revision)
+        if found is None:
+            raise VersionNotFound(f"This tenant has no revision {request.revision}.")
+        return found.pointers, []
+    if request.at is not None:
+        if request.at < transaction.locked.created_at:
+            detail = f"The tenant exists since {transaction.locked.created_at.isoformat()}; to clear all: revision 0."
+            raise Unprocessable(faults=[Fault("/at", detail)])
+        # Before the first entry nothing was current: that is a state too.
+        then = await transaction.ledger_at(tenant_id, request.at)
+        return then.pointers if then else Pointers(), []
+    if request.to != KNOWN_GOOD:
+        raise Unprocessable(faults=[Fault("/to", f"A tenant-wide rollback goes to {KNOWN_GOOD!r}, not to a version.")])
+    return await find_known_good(transaction, ref)
+
+
+async def _before_entry(transaction: TenantTransaction, ref: DocumentRef, audit_id: int) -> str | None:
+    entry = await transaction.audit_entry(transaction.locked.id, audit_id)
+    if entry is None:
+        raise VersionNotFound(f"This tenant has no audit entry {audit_id}.")
+    extra: dict[str, Any] = msgspec.json.decode(entry.extra)
+    if (entry.entity_type, entry.entity_id) != (ref.kind_name, ref.surface or ref.kind_name):
+        detail = f"Audit entry {audit_id} is about {entry.entity_type} {entry.entity_id}, not about {ref}."
+        raise Unprocessable(faults=[Fault("/audit_id", detail)])
+    before: str | None = extra["before_version"]
+    return before
+
+
+async def _steps_ago(transaction: TenantTransaction, ref: DocumentRef, steps: int) -> str | None:
+    moves = await transaction.moves_of(transaction.locked.id, ref, steps)
+    if len(moves) < steps:
+        raise VersionNotFound(f"This document has moved {len(moves)} times, so there is no going back {steps} steps.")
+    before = await transaction.ledger_entry(transaction.locked.id, moves[-1].revision - 1)
+    return before.pointers.of(ref) if before else None
