@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,9 +61,3 @@ def memory(pid: int, mapped_from: Path) -> Memory:
             if not is_mapped and name in ("Private_Clean", "Private_Dirty"):
                 sums["private"] += kilobytes
     return Memory(*(1024 * sums[name] / 1e6 for name in ("Rss", "mapped", "private", "Pss")))
-
-
-def children(pid: int) -> Sequence[int]:
-    """The direct children of a process."""
-    lists = Path(f"/proc/{pid}/task").glob("*/children")
-    return sorted(int(child) for each in lists for child in each.read_text().split())

@@ -15,7 +15,7 @@ import msgspec
 
 from bench.http_client import NDJSON, http_request
 from bench.prepared import Prepared, set_data_revision
-from bench.process import SERVER_CORE, children, pinned
+from bench.process import SERVER_CORE, pinned
 from bench.service import ADMIN, developer, make_tenant, port_of, put_documents
 from bench.synthetic import SURFACE, item_id, requests
 from bench.synthetic_signals import shop, surface_signals
@@ -58,7 +58,7 @@ class Shops:
             with pinned(SERVER_CORE) if workers == 1 else nullcontext():
                 started = serve(self.database, self.path, workers=workers, cache_dir=self.cache, subject_salt=SALT)
                 server = stack.enter_context(started)
-            yield _target(server, workers)
+            yield _target(server)
 
     def raise_data_revision(self, items: int) -> int:
         """Make the next data revision of a tenant current, as another process would."""
@@ -107,12 +107,5 @@ def _make(server: Server, items: int) -> Tenant:
     return Tenant(name, found["id"], items, key)
 
 
-def _target(server: Server, workers: int) -> Target:
-    parent = server.process.pid
-    pids = (parent,) if workers == 1 else tuple(_workers(parent))
-    return Target("recsys", port_of(server), pids)
-
-
-def _workers(parent: int) -> list[int]:
-    """The workers among the children; multiprocessing has a resource tracker beside them."""
-    return [pid for pid in children(parent) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+def _target(server: Server) -> Target:
+    return Target("recsys", port_of(server), tuple(server.workers()))

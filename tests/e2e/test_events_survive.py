@@ -1,6 +1,5 @@
 """Nothing acknowledged is lost: workers are killed again and again while clients send events."""
 
-import contextlib
 import json
 import os
 import random
@@ -64,17 +63,6 @@ def send(client: httpx.Client, ids: list[str]) -> dict[str, int]:
     return verdicts
 
 
-def workers_of(server: Server) -> list[int]:
-    """The processes that serve, not those that look after them."""
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
-    found = []
-    for pid in map(int, children):
-        with contextlib.suppress(OSError):
-            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                found.append(pid)
-    return found
-
-
 def kill_again_and_again(server: Server, senders: list[Sender]) -> None:
     """Kill the worker that has lived longest, so one that serves, as soon as there is progress after the last kill."""
     dice = random.Random(7)
@@ -86,7 +74,7 @@ def kill_again_and_again(server: Server, senders: list[Sender]) -> None:
             assert time.monotonic() < deadline, "workers do not come back"
             time.sleep(0.01)
         time.sleep(dice.uniform(0, 0.05))
-        victim = min(pid for pid in workers_of(server) if pid not in killed)
+        victim = min(pid for pid in server.workers() if pid not in killed)
         killed.add(victim)
         os.kill(victim, signal.SIGKILL)
 
@@ -121,7 +109,7 @@ def test_what_was_acknowledged_is_in_the_log_whoever_was_killed(
         for sender in senders:
             sender.join(60)
             assert not sender.is_alive()
-        for pid in (server.process.pid, *workers_of(server)):
+        for pid in (server.process.pid, *server.workers()):
             os.kill(pid, signal.SIGKILL)
         server.process.wait()
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,16 @@ class Server:
             time.sleep(0.05)
         raise AssertionError(f"not ready in {timeout_s} s:\n{self.log.read_text()}")
 
+    def workers(self) -> list[int]:
+        """The processes that serve, in the order of their birth; not those that look after them."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        found = []
+        for pid in map(int, children):
+            with contextlib.suppress(OSError):
+                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.append(pid)
+        return found
+
     def stop(self) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -55,20 +65,29 @@ class Server:
 
 
 @contextlib.contextmanager
-def serve(database_url: str, directory: Path, *options: str, workers: int = 1, **settings: object) -> Iterator[Server]:
+def serve(
+    database_url: str,
+    directory: Path,
+    *options: str,
+    workers: int = 1,
+    through: Sequence[str] = (),
+    stdin: int | None = None,
+    **settings: object,
+) -> Iterator[Server]:
     """Start the service on a free port with development headers on; stopped at the end.
 
-    It logs into ``recsys-logs`` in the directory. ``settings`` go by their names, ``log_fsync=True``.
+    It logs into ``recsys-logs`` in the directory. ``settings`` go by their names, ``log_fsync=True``; ``through``: a
+    program that becomes the service, with ``stdin``.
     """
     port = free_port()
     log = directory / f"serve-{port}.log"
-    command = [sys.executable, "-m", "recsys", "serve", "--db", database_url, "--port", str(port)]
+    command = [*through, sys.executable, "-m", "recsys", "serve", "--db", database_url, "--port", str(port)]
     command += ["--workers", str(workers), "--dev-auth", *options]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("RECSYS_")}
     settings = {"log_dir": directory / "recsys-logs", **settings}
     environ |= {f"RECSYS_{name.upper()}": str(value) for name, value in settings.items()}
     with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environ)
+        process = subprocess.Popen(command, stdin=stdin, stdout=out, stderr=subprocess.STDOUT, env=environ)
         server = Server(process, f"http://127.0.0.1:{port}", log)
         try:
             server.wait_until_ready()

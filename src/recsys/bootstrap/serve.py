@@ -1,8 +1,7 @@
-"""Running the service: uvicorn with uvloop and httptools, as many workers as asked for."""
+"""Running the service: uvicorn with uvloop and httptools, as many workers as asked for, under a supervisor."""
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
@@ -16,18 +15,15 @@ from typing import TYPE_CHECKING
 import msgspec
 import uvicorn
 
-from recsys.bootstrap.wiring import create_app
+from recsys.bootstrap.supervisor import StartFailed, Supervisor
 from recsys.ranking.warm_up import warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from recsys.bootstrap.settings import Settings
-    from recsys.service.switch import Switch
 
 FACTORY = "recsys.bootstrap.wiring:create_app"
-WORKER_FACTORY = "recsys.bootstrap.serve:create_worker"
-PR_SET_PDEATHSIG = 1
 
 _log = logging.getLogger(__name__)
 _SLOW_COMPILATION_S = 5.0
@@ -41,8 +37,7 @@ def serve(settings: Settings) -> None:
     """
     settings.check()
     _compile()
-    # Once it has shut down, uvicorn raises the signal again for whoever handled it before. By default that would end
-    # the process on the spot, and the run's directory would stay behind.
+    # Until the supervisor takes the signal over, it would end the process on the spot, and leave the run's directory.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _run_directory(settings) as running:
         os.environ.update(running.to_environment())
@@ -58,40 +53,39 @@ def _compile() -> None:
 
 
 def _run(settings: Settings) -> None:
+    config = server_config(settings)
     try:
-        uvicorn.run(
-            WORKER_FACTORY if settings.workers > 1 else FACTORY,
-            factory=True,
-            host=settings.host,
-            port=settings.port,
-            workers=settings.workers,
-            loop="uvloop",
-            http="httptools",
-            ws="none",
-            interface="asgi3",  # the switch hands over what its handlers return, which uvicorn takes for ASGI 2
-            lifespan="on",
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            log_level=settings.log_level,
-            backlog=settings.backlog,
-            timeout_keep_alive=settings.keep_alive_s,
-            timeout_graceful_shutdown=settings.shutdown_s,
-            forwarded_allow_ips=settings.trusted_proxies,
-        )
+        with config.bind_socket() as listening:
+            Supervisor(config, [listening], settings).run()
+    except StartFailed:
+        raise SystemExit(1) from None
     except SystemExit as ended:
         # Uvicorn has codes of its own for what failed; it has logged what that was.
         raise SystemExit(1 if ended.code else 0) from None
 
 
-def create_worker() -> Switch:
-    """The application of one of several workers, which ends with its supervisor, even when that is killed.
-
-    Else orphans would keep the port. The kernel does it, on Linux only.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    return create_app()
+def server_config(settings: Settings) -> uvicorn.Config:
+    """What uvicorn is told, in every worker."""
+    return uvicorn.Config(
+        FACTORY,
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        interface="asgi3",  # the switch hands over what its handlers return, which uvicorn takes for ASGI 2
+        lifespan="on",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        log_level=settings.log_level,
+        backlog=settings.backlog,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=settings.shutdown_s - settings.draining_s,
+        forwarded_allow_ips=settings.trusted_proxies,
+    )
 
 
 def port_fault(host: str, port: int) -> str | None:

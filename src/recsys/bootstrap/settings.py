@@ -56,6 +56,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     backlog: Annotated[int, Meta(ge=1, le=65_535), _doc("Connections that may wait to be accepted.")] = 2_048
     keep_alive_s: Annotated[int, Meta(ge=1, le=3_600), _doc("Seconds after which an idle connection is closed.")] = 30
     shutdown_s: Annotated[int, Meta(ge=0, le=3_600), _doc("Seconds that running requests get to end at shutdown.")] = 10
+    drain_s: Annotated[
+        int,
+        Meta(ge=0, le=3_600),
+        _doc(
+            "How many of these seconds a worker that ends goes on to answer on open connections, with "
+            "`Connection: close`, before it cuts off the silent ones."
+        ),
+    ] = 2
+    ready_s: Annotated[
+        int,
+        Meta(ge=1, le=86_400),
+        _doc("Seconds that a new worker gets at a reload to load everything; then the old ones stay."),
+    ] = 120
+    hung_s: Annotated[
+        int, Meta(ge=1, le=86_400), _doc("Seconds without a sign of life after which a worker is killed and replaced.")
+    ] = 30
     trusted_proxies: Annotated[
         str, _doc("Comma-separated addresses of proxies whose `X-Forwarded-For` is believed.")
     ] = "127.0.0.1"
@@ -130,6 +146,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 f"{PREFIX}DEV_AUTH trusts whoever connects, so it only goes with a loopback {PREFIX}HOST, "
                 f"not {self.host!r}."
             )
+
+    @property
+    def draining_s(self) -> int:
+        """The part of ``shutdown_s`` that is spent on draining."""
+        return min(self.drain_s, self.shutdown_s)
 
     def to_environment(self) -> dict[str, str]:
         """The variables that make these settings again, for worker processes."""

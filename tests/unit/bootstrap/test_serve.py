@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import uvicorn
 
-from recsys.bootstrap.serve import WORKER_FACTORY, port_fault, serve
+from recsys.bootstrap.serve import FACTORY, port_fault, serve, server_config
 from recsys.bootstrap.settings import Settings, SettingsError
+from recsys.bootstrap.supervisor import StartFailed, Supervisor
+from tests.support.server import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -24,47 +26,70 @@ def own_process_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     signal.signal(signal.SIGTERM, before)
 
 
-def test_workers_find_their_settings_and_a_shared_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+def test_workers_find_their_settings_and_a_shared_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: int
+) -> None:
     seen: dict[str, Any] = {}
 
-    def run(app: str, **options: Any) -> None:
-        seen.update(options, app=app, settings=Settings.from_environment(os.environ))
+    def run(supervisor: Supervisor) -> None:
+        seen["settings"] = Settings.from_environment(os.environ)
         seen["existed"] = Path(seen["settings"].run_dir).is_dir()
 
-    monkeypatch.setattr(uvicorn, "run", run)
-    serve(Settings(port=9, workers=3, run_dir=str(tmp_path / "run")))
-    assert (seen["app"], seen["factory"], seen["port"], seen["workers"]) == (WORKER_FACTORY, True, 9, 3)
-    assert (seen["loop"], seen["http"], seen["access_log"]) == ("uvloop", "httptools", False)
+    monkeypatch.setattr(Supervisor, "run", run)
+    serve(Settings(port=port, workers=3, run_dir=str(tmp_path / "run")))
+    assert (seen["settings"].port, seen["settings"].workers) == (port, 3)
     assert Path(seen["settings"].run_dir).parent == tmp_path / "run"
     assert seen["existed"]
     assert not Path(seen["settings"].run_dir).exists(), "the directory goes with the run"
 
 
-def test_the_directory_goes_when_a_signal_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uvicorn, "run", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+def test_the_directory_goes_when_a_signal_ends_the_run_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: int
+) -> None:
+    monkeypatch.setattr(Supervisor, "run", lambda _: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(SystemExit) as ended:
-        serve(Settings(run_dir=str(tmp_path)))
+        serve(Settings(port=port, run_dir=str(tmp_path)))
     assert ended.value.code == 0
     assert not list(tmp_path.iterdir())
 
 
+def test_what_uvicorn_is_told() -> None:
+    told = server_config(Settings(port=9, workers=3, shutdown_s=7, drain_s=2))
+    assert (told.app, told.factory, told.port, told.workers) == (FACTORY, True, 9, 3)
+    assert (told.loop, told.http, told.access_log) == ("uvloop", "httptools", False)
+    assert told.timeout_graceful_shutdown == 5, "the drain is part of the time for shutting down"
+    assert server_config(Settings(shutdown_s=1, drain_s=2)).timeout_graceful_shutdown == 0
+
+
 def test_developer_headers_are_not_served_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uvicorn, "run", lambda *_, **__: pytest.fail("must not run"))
+    monkeypatch.setattr(Supervisor, "run", lambda _: pytest.fail("must not run"))
     with pytest.raises(SettingsError):
         serve(Settings(dev_auth=True, host="0.0.0.0"))
 
 
-@pytest.mark.parametrize(("code", "ours"), [(3, 1), (1, 1), (0, 0), (None, 0)])
-def test_a_run_that_failed_ends_with_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int | None, ours: int
-) -> None:
-    def run(*_: object, **__: object) -> None:
-        raise SystemExit(code)
+def test_a_run_that_could_not_start_ends_with_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    def run(_: Supervisor) -> None:
+        raise StartFailed
 
-    monkeypatch.setattr(uvicorn, "run", run)
+    monkeypatch.setattr(Supervisor, "run", run)
+    with pytest.raises(SystemExit) as ended:
+        serve(Settings(port=port, run_dir=str(tmp_path)))
+    assert ended.value.code == 1
+
+
+def test_a_port_that_somebody_took_meanwhile_ends_with_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bind(_: uvicorn.Config) -> None:
+        raise SystemExit(3)
+
+    monkeypatch.setattr(uvicorn.Config, "bind_socket", bind)
     with pytest.raises(SystemExit) as ended:
         serve(Settings(run_dir=str(tmp_path)))
-    assert ended.value.code == ours
+    assert ended.value.code == 1
 
 
 def test_a_taken_port_and_a_host_that_is_not_ours_are_faults() -> None:
