@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import msgspec
 
-if TYPE_CHECKING:
-    from recsys.domain.document import DocumentRef
+from recsys.domain.document import DocumentRef
 
 KNOWN_GOOD = "known_good"
 
@@ -25,6 +23,11 @@ class Pointers(msgspec.Struct, frozen=True, kw_only=True):
         if ref.kind.per_surface:
             return self.manifests.get(ref.surface)
         return self.config if ref.kind.name == "config" else self.rules
+
+    def by_document(self) -> dict[DocumentRef, str]:
+        """The version of every document that has one."""
+        single = {DocumentRef(name): version for name in ("config", "rules") if (version := getattr(self, name))}
+        return single | {DocumentRef("manifest", surface): version for surface, version in self.manifests.items()}
 
     def moved(self, ref: DocumentRef, etag: str | None) -> Pointers:
         """The pointers with one document at another version; None: it has none."""
