@@ -21,7 +21,10 @@ from bench.synthetic import SURFACE, item_id, requests
 from bench.synthetic_signals import shop, surface_signals
 from bench.synthetic_users import SALT
 from bench.target import Target
+from recsys.bootstrap.settings import Settings
+from recsys.bootstrap.wiring import cache_directory
 from recsys.ranking.signals import SurfaceSignals
+from recsys.storage.engine import open_database
 from tests.support.databases import SqliteTemplate
 from tests.support.server import Server, serve
 
@@ -70,12 +73,13 @@ class Shops:
 def prepare(path: Path, sizes: Sequence[int], *, revisions: int = 1) -> Shops:
     """A tenant of each size, with files for so many data revisions, of which the first is current."""
     cache, database = path / "cache", SqliteTemplate(path).fresh()
+    kept = cache_directory(Settings(db=database, cache_dir=str(cache)), open_database(database)) or cache
     with serve(database, path) as server:
         tenants = {size: _make(server, size) for size in sizes}
     for size, tenant in tenants.items():
         signals = signals_of(size, tenant.id)
         for revision in reversed(range(_FIRST_REVISION, _FIRST_REVISION + revisions)):  # a new file ends older ones
-            Prepared(cache, tenant.id, revision).put(replace(signals, data_revision=revision))
+            Prepared(kept, tenant.id, revision).put(replace(signals, data_revision=revision))
         set_data_revision(database, tenant.id, _FIRST_REVISION)
     return Shops(path, cache, database, tenants)
 

@@ -33,16 +33,19 @@ class Server:
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, headers=DEV, timeout=60)
 
-    def wait_until_ready(self, timeout_s: float = 90) -> None:
+    def wait_until_ready(self) -> None:
+        self.wait_until(200)
+
+    def wait_until(self, readiness: int, timeout_s: float = 90) -> None:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise AssertionError(f"serve ended with {self.process.returncode}:\n{self.log.read_text()}")
             with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200:
+                if httpx.get(f"{self.url}/readyz", timeout=5).status_code == readiness:
                     return
             time.sleep(0.05)
-        raise AssertionError(f"not ready in {timeout_s} s:\n{self.log.read_text()}")
+        raise AssertionError(f"readiness never was {readiness}:\n{self.log.read_text()}")
 
     def workers(self) -> list[int]:
         """The processes that serve, in the order of their birth; not those that look after them."""
@@ -70,27 +73,29 @@ def serve(
     directory: Path,
     *options: str,
     workers: int = 1,
+    ready: bool = True,
     through: Sequence[str] = (),
     stdin: int | None = None,
     **settings: object,
 ) -> Iterator[Server]:
     """Start the service on a free port with development headers on; stopped at the end.
 
-    It logs into ``recsys-logs`` in the directory. ``settings`` go by their names, ``log_fsync=True``; ``through``: a
-    program that becomes the service, with ``stdin``.
+    It logs into ``recsys-logs`` in the directory and keeps ``recsys-cache`` there. ``settings`` go by their names,
+    ``log_fsync=True``; ``through``: a program that becomes the service, with ``stdin``. With ``ready=False`` it is one
+    that has nothing to serve yet.
     """
     port = free_port()
     log = directory / f"serve-{port}.log"
     command = [*through, sys.executable, "-m", "recsys", "serve", "--db", database_url, "--port", str(port)]
     command += ["--workers", str(workers), "--dev-auth", *options]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("RECSYS_")}
-    settings = {"log_dir": directory / "recsys-logs", **settings}
+    settings = {"log_dir": directory / "recsys-logs", "cache_dir": directory / "recsys-cache", **settings}
     environ |= {f"RECSYS_{name.upper()}": str(value) for name, value in settings.items()}
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdin=stdin, stdout=out, stderr=subprocess.STDOUT, env=environ)
         server = Server(process, f"http://127.0.0.1:{port}", log)
         try:
-            server.wait_until_ready()
+            server.wait_until(200 if ready else 503)
             yield server
         finally:
             server.stop()

@@ -109,7 +109,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cache_dir: Annotated[
         str | None,
         _doc(
-            "Directory on a local disk for compiled signals, so that a restart maps them; default: gone with the run."
+            "Directory on a local disk for compiled signals and the last known good, so that a restart is quick and "
+            "can do without the database; default: `recsys-cache` beside the SQLite file, with PostgreSQL in the "
+            "working directory."
         ),
     ] = None
 

@@ -15,20 +15,26 @@ from recsys.service.app import build_app
 from recsys.service.authentication import Authenticator
 from recsys.service.metrics import Metrics
 from recsys.service.state import Limits, Service
+from recsys.serving.remembering_store import RememberingServingStore
 from recsys.serving.replica import Replica
 from recsys.storage.control_store import SqlControlStore
 from recsys.storage.engine import Database, open_database
 from recsys.storage.event_log import FileEventLog
+from recsys.storage.last_good import LastGoodFile
 from recsys.storage.log_writer import LogSettings
 from recsys.storage.serving_store import SqlServingStore
 from recsys.storage.signal_files import MappedSignalFiles
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from recsys.domain.access import Principal
+    from recsys.domain.ports import Clock, ServingStore
     from recsys.service.switch import Switch
 
 
 LOG_DIRECTORY = "recsys-logs"
+CACHE_DIRECTORY = "recsys-cache"
 
 
 class SystemClock:
@@ -48,9 +54,8 @@ def build_service(settings: Settings, fixed_principal: Principal | None = None) 
     clock = SystemClock()
     database = open_database(settings.db)
     metrics = Metrics(Path(settings.run_dir) if settings.run_dir else None)
-    replica = Replica(
-        SqlServingStore(database), clock, metrics, poll_ms=settings.poll_ms, signal_files=_signal_files(settings)
-    )
+    store, files, close = _serving_store(settings, database, clock, metrics)
+    replica = Replica(store, clock, metrics, poll_ms=settings.poll_ms, signal_files=files)
     subjects = SubjectKeys(settings.subject_salt.encode() if settings.subject_salt else None)
     return Service(
         store=SqlControlStore(database, clock),
@@ -65,21 +70,51 @@ def build_service(settings: Settings, fixed_principal: Principal | None = None) 
         ),
         log=FileEventLog(_log_settings(settings, database), subjects, clock, metrics),
         subjects=subjects,
-        close=database.close,
+        close=close,
     )
 
 
-def _signal_files(settings: Settings) -> MappedSignalFiles | None:
-    """Where workers share signals: a directory that stays, else one that goes with the run, else nowhere."""
-    run = Path(settings.run_dir) if settings.run_dir else None
-    directory = Path(settings.cache_dir) if settings.cache_dir else run and run / "signals"
-    return MappedSignalFiles(directory, run and run / "verified") if directory else None
+def cache_directory(settings: Settings, database: Database) -> Path | None:
+    """Where a host keeps what belongs to this database; None: nowhere, since it is in memory.
+
+    Several databases may share a cache, and nothing of one is ever taken for another's.
+    """
+    cache = Path(settings.cache_dir) if settings.cache_dir else _beside(database) / CACHE_DIRECTORY
+    return cache / database.name_hash if database.name_hash else None
+
+
+def has_last_good(settings: Settings) -> bool:
+    """Whether the service could start without this database, from what the host kept of it."""
+    database = open_database(settings.db)
+    directory = cache_directory(settings, database)
+    return directory is not None and LastGoodFile(directory, directory.name).exists
+
+
+def _serving_store(
+    settings: Settings, database: Database, clock: Clock, metrics: Metrics
+) -> tuple[ServingStore, MappedSignalFiles | None, Callable[[], Awaitable[None]]]:
+    """What replicas read, the signals that they share on this host, and how to give both back."""
+    store, directory = SqlServingStore(database), cache_directory(settings, database)
+    if directory is None or not (settings.cache_dir or settings.run_dir):
+        return store, None, database.close  # a process of its own, no run of the service: it leaves nothing behind
+    files = MappedSignalFiles(directory, Path(settings.run_dir) / "verified" if settings.run_dir else None)
+    remembering = RememberingServingStore(store, LastGoodFile(directory, directory.name), files, clock, metrics)
+
+    async def close() -> None:
+        await remembering.close()
+        await database.close()
+
+    return remembering, files, close
+
+
+def _beside(database: Database) -> Path:
+    """Where the service's own files go unless a setting says otherwise."""
+    return database.file.parent if database.file else Path()
 
 
 def _log_settings(settings: Settings, database: Database) -> LogSettings:
-    beside = database.file.parent if database.file else Path()
     return LogSettings(
-        directory=Path(settings.log_dir) if settings.log_dir else beside / LOG_DIRECTORY,
+        directory=Path(settings.log_dir) if settings.log_dir else _beside(database) / LOG_DIRECTORY,
         exposures=settings.exposure_format,
         queue_records=settings.log_queue,
         file_bytes=settings.log_file_bytes,

@@ -54,11 +54,13 @@ def serve(
     """Run the service. What is not given comes from the RECSYS_… environment, see docs/settings.md."""
     from recsys.bootstrap.serve import port_fault
     from recsys.bootstrap.serve import serve as run
+    from recsys.bootstrap.wiring import has_last_good
 
     with reporting():
         settings = _settings(db=db, host=host, port=port, workers=workers, dev_auth=dev_auth)
-        require_file(settings.db)
         with database_errors(settings.db):
+            if not has_last_good(settings):
+                require_file(settings.db)
             _check_schema(settings.db)
         if fault := port_fault(settings.host, settings.port):
             raise Failure(fault, "See who has it, or take another: --port")
@@ -71,7 +73,8 @@ def _check_schema(db: str) -> None:
         asyncio.run(require_schema(db))
     except NotReady:
         console(stderr=True).print(
-            f"{without_password(db)} cannot be reached; starting all the same, not ready until it can."
+            f"{without_password(db)} cannot be reached; starting all the same, from the last known good where this "
+            "host has kept it, else not ready until it can."
         )
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 import msgspec
 
 from recsys.domain.access import Role
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 KEY_PREFIX = "rsk_"
 

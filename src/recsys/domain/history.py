@@ -32,6 +32,11 @@ class Pointers(msgspec.Struct, frozen=True, kw_only=True):
         """Whether this version is the one of its document."""
         return self.of(DocumentRef(quarantined.document, quarantined.surface or "")) == quarantined.version
 
+    def by_document(self) -> dict[DocumentRef, str]:
+        """The version of every document that has one."""
+        single = {DocumentRef(name): version for name in ("config", "rules") if (version := getattr(self, name))}
+        return single | {DocumentRef("manifest", surface): version for surface, version in self.manifests.items()}
+
     def moved(self, ref: DocumentRef, etag: str | None) -> Pointers:
         """The pointers with one document at another version; None: it has none."""
         if not ref.kind.per_surface:

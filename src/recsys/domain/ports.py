@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
 import numpy.typing as npt
 
+from recsys.domain.api_key import ApiKey
 from recsys.domain.document import DocumentRef, Draft, Version
+from recsys.domain.tenant import Tenant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
-    from datetime import datetime
 
     from recsys.domain.access import Actor
-    from recsys.domain.api_key import ApiKey
     from recsys.domain.audit import AuditCursor, AuditEntry, AuditRecord
     from recsys.domain.catalogue import Dataset, LoadMode, Row, SurfaceRows
     from recsys.domain.document import Pointer, VersionInfo
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from recsys.domain.exposure import Exposure
     from recsys.domain.history import LedgerEntry, Pointers, UsedKey
     from recsys.domain.quarantine import QuarantinedVersion
-    from recsys.domain.tenant import Tenant, TenantSettings
+    from recsys.domain.tenant import TenantSettings
 
 Arrays: TypeAlias = "Mapping[str, npt.NDArray[Any]]"
 
@@ -199,6 +200,8 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
     heads: list[TenantHead]
     keys: list[ApiKey]
+    copied_at: datetime | None = None
+    """When this was read, where it comes from a copy since the database cannot be reached; None: it was read now."""
 
 
 class TenantDocuments(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,6 +211,10 @@ class TenantDocuments(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     pointers: Pointers
     texts: dict[DocumentRef, str]
+    copied: bool = False
+    """Whether they come from a copy, since the database cannot be reached."""
+    earlier: TenantDocuments | None = None
+    """What stood here before, where that is known: for those who cannot read what stands here now."""
 
 
 class ServingStore(Protocol):
@@ -255,6 +262,12 @@ class SignalFiles(Protocol):
 
     def remove(self, key: SignalKey) -> None:
         """Forget what is kept under this key."""
+
+    def kept(self, tenant_id: str, surface: str, layout: int) -> SignalKey | None:
+        """The latest that is kept of a surface in this layout, by when it was kept; None when there is nothing."""
+
+    def remove_others(self, keys: Collection[SignalKey]) -> None:
+        """Forget what has been kept for a day or longer under none of these keys."""
 
     def building(self, key: SignalKey) -> AbstractAsyncContextManager[None]:
         """Wait until nobody else on the host builds this surface, and keep others waiting until the end."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Literal
+from datetime import datetime
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from recsys.domain.errors import Fault, InvalidRequest
 from recsys.domain.names import EXTERNAL_ID_PATTERN, UUID_PATTERN
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 TenantStatus = Literal["active", "suspended"]
 

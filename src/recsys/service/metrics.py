@@ -11,6 +11,7 @@ from recsys.service.metric_slots import SPILL, Reading, Series, Slots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from recsys.domain.recommend import Notice
@@ -31,6 +32,10 @@ DATA_REVISION = Definition("gauge", "recsys_data_revision", "Data revision serve
 STALENESS = Definition(
     "gauge", "recsys_control_plane_staleness_seconds", "Seconds since the control plane was last read.", ()
 )
+COPIES_REFUSED = Definition(
+    "counter", "recsys_last_good_refused", "Starts that found a local copy which must not be served.", ()
+)
+COPY_ERRORS = Definition("counter", "recsys_last_good_errors", "Writes of the local copy that failed.", ())
 RESTORED = Definition(
     "counter", "recsys_database_restored", "Times a revision fell: the database was restored.", ("tenant",)
 )
@@ -48,8 +53,8 @@ SPILLED = Definition("counter", "recsys_metrics_spilled", "Observations that fou
 DEFINITIONS = {
     definition.name: definition
     for definition in (
-        REQUESTS, LATENCY, EMPTY, SHORT, WARNINGS, REVISION, DATA_REVISION, STALENESS, RESTORED, INCOMPATIBLE,
-        MISMATCHES, EXPOSURES, DROPPED, EVENTS, LOG_ERRORS, LOG_QUEUE, SPILLED,
+        REQUESTS, LATENCY, EMPTY, SHORT, WARNINGS, REVISION, DATA_REVISION, STALENESS, COPIES_REFUSED,
+        COPY_ERRORS, RESTORED, INCOMPATIBLE, MISMATCHES, EXPOSURES, DROPPED, EVENTS, LOG_ERRORS, LOG_QUEUE, SPILLED,
     )
 }  # fmt: skip
 
@@ -125,6 +130,18 @@ class Metrics:
     def polled(self) -> None:
         """The control plane was read."""
         self._set(STALENESS, time.time())
+
+    def copied(self, read_at: datetime) -> None:
+        """A local copy is served: the view of the control plane is as old as that."""
+        self._set(STALENESS, read_at.timestamp())
+
+    def copy_refused(self) -> None:
+        """The local copy must not be served."""
+        self._count(COPIES_REFUSED)
+
+    def copy_failed(self) -> None:
+        """The local copy could not be written."""
+        self._count(COPY_ERRORS)
 
     def serving(self, tenant_id: str, revision: int, data_revision: int) -> None:
         """A new snapshot is served."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class TenantHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,11 +23,15 @@ class TenantHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """``ready``: everything was loaded once. ``poll_age_seconds``: since the last successful poll, null before it."""
+    """``ready``: everything was loaded once. ``poll_age_seconds``: since the last successful poll, null before it.
+
+    ``copy_age_seconds``: while all this comes from the host's local copy, how old that is; else null.
+    """
 
     ready: bool
     stale: bool
     poll_age_seconds: float | None
+    copy_age_seconds: float | None
     tenants: dict[str, TenantHealth]
 
 
@@ -33,6 +40,15 @@ class ReplicaObserver(Protocol):
 
     def polled(self) -> None:
         """The control plane was read."""
+
+    def copied(self, read_at: datetime) -> None:
+        """A local copy is served, which was read from the control plane at that time."""
+
+    def copy_refused(self) -> None:
+        """The local copy is damaged, or not of this database, and is not served."""
+
+    def copy_failed(self) -> None:
+        """The local copy could not be written."""
 
     def serving(self, tenant_id: str, revision: int, data_revision: int) -> None:
         """A new snapshot is served."""

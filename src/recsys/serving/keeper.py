@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _DOCUMENTS = ""  # the name of the job that reads documents; the jobs that read signals are named by their surface
 _CONFIRMED = 2
+_COPIED = -1
 
 
 class Keeper:
@@ -172,7 +173,8 @@ class Keeper:
                 return
             held, parts = self._documents, dict(self._parts)
             if documents is not None and not (held and held[0] == epoch and documents.revision < held[1].revision):
-                held = (epoch, documents)
+                # Of no epoch, so that it is read again, whatever its revision, as soon as the database is heard of.
+                held = (_COPIED if documents.copied else epoch, documents)
             if signals is not None:
                 name = signals.signals.surface
                 before = parts.get(name)

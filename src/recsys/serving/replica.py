@@ -17,9 +17,10 @@ from recsys.serving.snapshot import Snapshot, SnapshotCatalogue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from recsys.domain.api_key import ApiKey
-    from recsys.domain.ports import Clock, ServingStore, SignalFiles, TenantHead
+    from recsys.domain.ports import Clock, Overview, ServingStore, SignalFiles, TenantHead
     from recsys.serving.health import ReplicaObserver
 
 _log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class Replica:
         self._missing: dict[str, int] = {}
         self._failed = False
         self._polled_at: float | None = None
+        self._copied_at: datetime | None = None
         self._loop: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._next_poll: asyncio.Future[None] | None = None
@@ -137,7 +139,11 @@ class Replica:
     def health(self) -> Health:
         """Whether this replica is ready and current, and what it serves."""
         tenants = {tenant_id: keeper.health() for tenant_id, keeper in self._keepers.items()}
-        return Health(ready=self.synced, stale=self.stale, poll_age_seconds=self._poll_age(), tenants=tenants)
+        age = self._poll_age()
+        copy_age = age if self._copied_at is not None else None
+        return Health(
+            ready=self.synced, stale=self.stale, poll_age_seconds=age, copy_age_seconds=copy_age, tenants=tenants
+        )
 
     async def _poll_forever(self) -> None:
         loop = asyncio.get_running_loop()
@@ -159,8 +165,11 @@ class Replica:
         try:
             async with asyncio.timeout(_POLL_TIMEOUT_SECONDS):
                 overview = await self._store.overview()
+            if overview.copied_at is not None:
+                self._take_copy(overview, overview.copied_at)
+                return
             self._take_note(overview.heads, overview.keys)
-            self._failed, self._polled_at = False, began
+            self._failed, self._polled_at, self._copied_at = False, began, None
             self._observer.polled()
         except (NotReady, TimeoutError) as error:
             if not self._failed:
@@ -169,6 +178,17 @@ class Replica:
         except Exception:  # noqa: BLE001 - logged with its traceback, and the loop goes on
             _log.exception("the poll failed, serving goes on with what is in memory")
             self._failed = True
+
+    def _take_copy(self, overview: Overview, copied_at: datetime) -> None:
+        """Serve what the host's copy says, as the stale view that it is, until the database answers."""
+        self._failed = True
+        if self._copied_at == copied_at:
+            return
+        age = max(0.0, (self._clock.now() - copied_at).total_seconds())
+        _log.warning("the database cannot be reached, serving from the local copy, %.0f s old", age)
+        self._take_note(overview.heads, overview.keys)
+        self._polled_at, self._copied_at = monotonic() - age, copied_at
+        self._observer.copied(copied_at)
 
     def _take_note(self, heads: Sequence[TenantHead], keys: Sequence[ApiKey]) -> None:
         found = {head.tenant.id: head for head in heads}
@@ -196,7 +216,10 @@ class Replica:
 
     def _note_synced(self) -> None:
         if not self.synced and self._polled_at is not None and not self._jobs(loads=True):
-            self.synced = not any(keeper.unreachable for keeper in self._keepers.values())
+            keepers = self._keepers.values()
+            # From a copy, waiting for a tenant whose signals are not on this host would keep the others waiting too.
+            served = self._copied_at is not None and any(keeper.snapshot for keeper in keepers)
+            self.synced = served or not any(keeper.unreachable for keeper in keepers)
 
     def _jobs(self, *, loads: bool) -> list[asyncio.Task[None]]:
         return [job for keeper in self._keepers.values() for job in keeper.jobs(loads=loads)]

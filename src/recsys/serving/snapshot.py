@@ -42,7 +42,7 @@ class DocumentPart:
     """Config and rules in typed form as of ``revision``, and the versions they came from.
 
     ``unreadable``: the documents whose current version this code cannot read; for them the last good one stands here,
-    in ``pointers`` too, and the others have moved on without them.
+    in ``pointers`` too, and the others have moved on without them. ``copied``: they were not read from the database.
     """
 
     revision: int
@@ -50,13 +50,16 @@ class DocumentPart:
     config: Config
     rules: tuple[Rule, ...]
     unreadable: tuple[UnreadableDocument, ...] = ()
+    copied: bool = False
 
 
 def read_documents(documents: TenantDocuments, previous: DocumentPart | None = None) -> DocumentPart:
     """Read every current document of a tenant; for one that cannot be read, ``previous`` stands in.
 
+    Without a ``previous`` it is what came with the documents as the earlier ones.
+
     Raises:
-        UnreadableDocument: the first that cannot be read, when there is no ``previous``.
+        UnreadableDocument: the first that cannot be read, when nothing is known that could stand in.
     """
     config, rules, pointers = Config(), tuple[Rule, ...](), documents.pointers
     unreadable: list[UnreadableDocument] = []
@@ -65,7 +68,9 @@ def read_documents(documents: TenantDocuments, previous: DocumentPart | None = N
             value = _read_document(ref, text)
         except UnreadableDocument as refusal:
             if previous is None:
-                raise
+                if documents.earlier is None:
+                    raise
+                previous = read_documents(documents.earlier)
             unreadable.append(refusal)
             value = previous.config if ref.kind is CONFIG else previous.rules
             pointers = pointers.moved(ref, previous.pointers.of(ref))
@@ -73,7 +78,16 @@ def read_documents(documents: TenantDocuments, previous: DocumentPart | None = N
             config = value
         elif ref.kind is RULES:
             rules = value
-    return DocumentPart(documents.revision, pointers, config, rules, tuple(unreadable))
+    return DocumentPart(documents.revision, pointers, config, rules, tuple(unreadable), documents.copied)
+
+
+def is_readable(ref: DocumentRef, text: str) -> bool:
+    """Whether this code can read a stored document."""
+    try:
+        _read_document(ref, text)
+    except UnreadableDocument:
+        return False
+    return True
 
 
 def _read_document(ref: DocumentRef, text: str) -> Config | tuple[Rule, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import weakref
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -32,6 +33,7 @@ UNAVAILABLE = ("08", "28", "3D", "53", "55000", "57P")
 to, resources, shutting down or starting up)."""
 PATIENCE_S = 10.0
 """How long a writer waits for its turn, and for each lock."""
+_NAME_DIGITS = 16
 POSTGRESQL_TIMEOUTS = {"timeout": 5, "command_timeout": 120}
 
 
@@ -59,6 +61,8 @@ class Database:
         """A read-only transaction in which everything belongs to one moment."""
         with _translated():
             await self._follow_file()
+            if self._file is not None and self._identity is None:
+                raise NotReady(f"There is no database file {self._file.name}.")  # reading would make an empty one
             async with self._reader.connect() as connection, connection.begin():
                 yield connection
 
@@ -75,6 +79,16 @@ class Database:
     def file(self) -> Path | None:
         """The SQLite file; None for other databases."""
         return self._file
+
+    @property
+    def name_hash(self) -> str | None:
+        """What tells this database from others: a hash of where it is, not of who asks; None for one in memory."""
+        url = self.engine.url
+        if not self.is_postgresql:
+            where = str(self._file.resolve()) if self._file else None
+        else:
+            where = repr((url.host, url.port, url.query.get("host"), url.query.get("port"), url.database))
+        return hashlib.sha256(where.encode()).hexdigest()[:_NAME_DIGITS] if where else None
 
     async def mark(self) -> Mark | None:
         """What differs once anybody has committed; None where that is not known without a read."""

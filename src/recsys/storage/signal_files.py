@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
+import re
+import time
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import msgspec
 
+from recsys.domain.ports import SignalKey
 from recsys.storage.array_file import ArrayFileRefused, map_arrays, write_arrays
+from recsys.storage.host_files import sync_directory, try_lock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
     from pathlib import Path
 
     import numpy.typing as npt
 
-    from recsys.domain.ports import Arrays, SignalKey
+    from recsys.domain.ports import Arrays
 
 _log = logging.getLogger(__name__)
 _SUFFIX: Final = ".signals"
 _IN_THE_MAKING: Final = ".new"
 _LOCK_POLL_SECONDS: Final = 0.02
+_KEPT_SECONDS: Final = 86_400.0
+_FILE_NAME: Final = re.compile(r"(?P<data_revision>\d+)-(?P<load_id>.+)-(?P<layout>\d+)" + re.escape(_SUFFIX))
 
 
 class MappedSignalFiles:
@@ -68,7 +73,7 @@ class MappedSignalFiles:
             self._make_folder(key)
             write_arrays(made, _facts(key), arrays)
             made.replace(path)
-            _sync(path.parent)
+            sync_directory(path.parent)
             self._set(self._mark(path))
             self._remove_older(path, key.data_revision)
             return map_arrays(path, _facts(key), verify=False)
@@ -84,6 +89,32 @@ class MappedSignalFiles:
         except OSError as error:
             self._complain(error)
 
+    def kept(self, tenant_id: str, surface: str, layout: int) -> SignalKey | None:
+        found: list[tuple[int, SignalKey]] = []
+        with suppress(OSError):
+            for path in (self._directory / tenant_id / surface).glob(f"*{_SUFFIX}"):
+                name = _FILE_NAME.fullmatch(path.name)
+                if name is not None and int(name["layout"]) == layout:
+                    key = SignalKey(
+                        tenant_id=tenant_id,
+                        surface=surface,
+                        data_revision=int(name["data_revision"]),
+                        load_id=name["load_id"],
+                        layout=layout,
+                    )
+                    found.append((path.stat().st_mtime_ns, key))
+        return max(found, key=lambda each: each[0])[1] if found else None
+
+    def remove_others(self, keys: Collection[SignalKey]) -> None:
+        wanted, long_ago = {self._path(key) for key in keys}, time.time() - _KEPT_SECONDS
+        try:
+            for path in self._directory.glob(f"*/*/*{_SUFFIX}"):
+                # What is newer may be of a load that this replica has not heard of yet.
+                if path not in wanted and path.stat().st_mtime < long_ago:
+                    path.unlink()
+        except OSError as error:
+            _log.warning("superseded signals could not be removed: %s", error)
+
     @asynccontextmanager
     async def building(self, key: SignalKey) -> AsyncIterator[None]:
         try:
@@ -94,7 +125,7 @@ class MappedSignalFiles:
             return
         try:
             # Asked for again and again: a thread that waits in the kernel can neither be cancelled nor lent to others.
-            while not _try_lock(descriptor):  # noqa: ASYNC110 - other processes set no event
+            while not try_lock(descriptor):  # noqa: ASYNC110 - other processes set no event
                 await asyncio.sleep(_LOCK_POLL_SECONDS)
             yield
         finally:
@@ -144,20 +175,3 @@ class MappedSignalFiles:
 
 def _facts(key: SignalKey) -> dict[str, object]:
     return msgspec.structs.asdict(key)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _sync(directory: Path) -> None:
-    """Wait until the directory's entries are on the disk."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,19 @@ def test_what_the_replica_tells(metrics: Metrics) -> None:
     assert found["recsys_incompatible_documents", (("tenant", "t"), worker)] == 1
     assert found["recsys_database_restored_total", (("tenant", "t"),)] == 1
     assert 0 <= found["recsys_control_plane_staleness_seconds", (worker,)] < 5
+
+
+def test_a_copy_that_is_served_shows_its_age_until_the_control_plane_is_read(metrics: Metrics) -> None:
+    staleness = ("recsys_control_plane_staleness_seconds", (("worker", "0"),))
+    metrics.copied(datetime.now(UTC) - timedelta(hours=1))
+    metrics.copy_refused()
+    metrics.copy_failed()
+    found = samples(metrics)
+    assert 3_600 <= found[staleness] < 3_605
+    assert found["recsys_last_good_refused_total", ()] == 1
+    assert found["recsys_last_good_errors_total", ()] == 1
+    metrics.polled()
+    assert samples(metrics)[staleness] < 5
 
 
 def test_what_the_log_tells(metrics: Metrics) -> None:

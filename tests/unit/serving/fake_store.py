@@ -33,7 +33,7 @@ class FakeServingStore:
         self.keys_stored: list[ApiKey] = []
         self.gone = False
         self.gates: dict[str, asyncio.Event] = {}
-        """Where the next read of ``documents`` or ``surface_rows`` waits, with what it has read already in hand."""
+        """Where the next read of ``overview``, ``documents`` or ``surface_rows`` waits."""
         self.reads = 0
 
     def add_tenant(self, name: str) -> str:
@@ -66,6 +66,7 @@ class FakeServingStore:
 
     async def overview(self) -> Overview:
         self._reach()
+        await self._wait("overview")
         heads = [self._head(tenant) for tenant in self.tenants.values()]
         return Overview(heads=heads, keys=self.keys_stored)
 
@@ -114,6 +115,15 @@ class Recorder:
 
     def polled(self) -> None:
         pass
+
+    def copied(self, read_at: datetime) -> None:
+        self.events.append(("copied", read_at))
+
+    def copy_refused(self) -> None:
+        self.events.append(("copy_refused",))
+
+    def copy_failed(self) -> None:
+        self.events.append(("copy_failed",))
 
     def serving(self, tenant_id: str, revision: int, data_revision: int) -> None:
         self.events.append(("serving", tenant_id, revision, data_revision))

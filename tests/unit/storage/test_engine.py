@@ -7,6 +7,7 @@ from sqlalchemy.exc import DBAPIError
 
 from recsys.domain.errors import InvalidRequest, NotReady, Overloaded
 from recsys.storage.engine import _translated, open_database
+from recsys.storage.migrate import upgrade
 from recsys.storage.serving_store import SqlServingStore
 
 
@@ -30,6 +31,34 @@ async def test_a_file_that_is_no_database_is_not_ready(tmp_path: Path) -> None:
     with pytest.raises(NotReady):
         await SqlServingStore(database).overview()
     await database.close()
+
+
+async def test_reading_makes_no_file_and_finds_the_one_that_comes(tmp_path: Path) -> None:
+    file = tmp_path / "recsys.db"
+    database = open_database(f"sqlite:///{file}")
+    with pytest.raises(NotReady, match=r"There is no database file recsys\.db"):
+        await SqlServingStore(database).overview()
+    assert not any(tmp_path.iterdir())
+    await upgrade(database)
+    assert (await SqlServingStore(database).overview()).heads == []
+    await database.close()
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["postgresql://u@h/other", "postgresql://u@other/d", "postgresql://u@h:1/d", "postgresql:///d?host=/run/pg"],
+)
+def test_databases_are_told_apart_by_where_they_are(other: str) -> None:
+    assert open_database("postgresql://u@h/d").name_hash != open_database(other).name_hash
+
+
+def test_a_database_is_the_same_whoever_asks_and_from_wherever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = open_database("postgresql://u:old@h/d").name_hash
+    assert first == open_database("postgresql://v:new@h/d?sslmode=require").name_hash
+    monkeypatch.chdir(tmp_path)
+    absolute, relative = (open_database(url).name_hash for url in (f"sqlite:///{tmp_path}/x.db", "sqlite:///x.db"))
+    assert absolute == relative
+    assert open_database("sqlite:///:memory:").name_hash is None
 
 
 async def test_nobody_listening_is_not_ready() -> None:

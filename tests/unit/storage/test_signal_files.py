@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import stat
+import time
 from pathlib import Path
 
 import msgspec
@@ -157,3 +159,35 @@ async def test_one_builds_at_a_time_and_surfaces_do_not_wait_for_each_other(dire
                 pass
     async with asyncio.timeout(5), other.building(KEY):
         pass
+
+
+def test_the_latest_that_was_kept_of_a_surface_is_known_without_its_key(directory: Path) -> None:
+    files = files_of(directory)
+    assert files.kept("t", "home", 1) is None
+    load_id = "11111111-2222-4333-8444-555555555555"
+    files.keep(change(data_revision=9), ARRAYS)
+    age(the_file(directory), seconds=60)
+    files.keep(change(load_id=load_id), ARRAYS)  # of a database that was restored: a lower data revision
+
+    assert files.kept("t", "home", 1) == change(load_id=load_id)
+    assert files.kept("t", "home", 2) is None
+    assert files.kept("t", "pdp", 1) is None
+
+
+def test_what_nobody_needs_any_more_goes_after_a_day(directory: Path) -> None:
+    files = files_of(directory)
+    needed, dropped, young = KEY, change(tenant_id="gone"), change(surface="new")
+    for key in (needed, dropped):
+        files.keep(key, ARRAYS)
+    for path in directory.rglob("*.signals"):
+        age(path, seconds=86_401)
+    files.keep(young, ARRAYS)
+
+    files.remove_others({needed})
+
+    assert [files.find(key, verify=True) is not None for key in (needed, dropped, young)] == [True, False, True]
+
+
+def age(path: Path, *, seconds: float) -> None:
+    then = time.time() - seconds
+    os.utime(path, (then, then))
