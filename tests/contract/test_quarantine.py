@@ -353,15 +353,15 @@ async def test_known_good_of_one_document_asks_only_about_that_one(
     store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]
 ) -> None:
     rules = version_of(await put(store, actor, tenant, b"[]", ref=RULES))
-    await label_revision(store, actor, tenant.id, 4, "known_good")
+    for revision in (1, 4):
+        await label_revision(store, actor, tenant.id, revision, "known_good")
     await mark(store, actor, tenant, rules, RULES)
     await put(store, actor, tenant, config(9))
 
     outcome = await back(store, actor, tenant, to="known_good")
     assert (version_of(outcome), outcome.warnings) == (versions[2], [])
-    await put(store, actor, tenant, b'{"rules": []}', ref=RULES)
-    with pytest.raises(VersionQuarantined):
-        await roll_back_tenant(store, actor, tenant.id, RollbackRequest(to="known_good"), ANYTHING)
+    every = await roll_back_tenant(store, actor, tenant.id, RollbackRequest(to="known_good"), ANYTHING)
+    assert [(moved.document, moved.to_version) for moved in every.moved] == [("config", versions[0]), ("rules", None)]
 
 
 async def test_known_good_is_refused_when_every_labelled_state_is_bad(
@@ -401,10 +401,18 @@ async def test_a_quarantine_is_of_one_document_of_one_tenant(
     async with store.changing(tenant.id, actor) as transaction:
         await transaction.quarantine(RULES, versions[0], "of the rules", record)
 
+        await transaction.quarantine(RULES, versions[1], "of the rules", record)
+
     assert (await back(store, actor, tenant, to=versions[0])).changed
+    await mark(store, actor, other, versions[1])
     await lift_quarantine(store, actor, other.id, CONFIG, versions[1])
-    assert len(await list_quarantined(store, tenant.id)) == 2
     assert await list_quarantined(store, other.id) == []
+    assert len(await list_quarantined(store, tenant.id)) == 3
+    await lift_quarantine(store, actor, tenant.id, CONFIG, versions[1])
+    assert {(each.name, each.version) for each in await list_quarantined(store, tenant.id)} == {
+        ("rules", versions[0]),
+        ("rules", versions[1]),
+    }
 
 
 async def test_of_64_that_bring_it_back_at_once_none_succeeds(
