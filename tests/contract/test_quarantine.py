@@ -260,6 +260,18 @@ async def test_a_rollback_can_put_what_it_leaves_under_quarantine(
         await put(store, actor, tenant, config(3))
 
 
+async def test_a_rollback_that_leaves_what_is_under_quarantine_keeps_its_first_reason(
+    store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]
+) -> None:
+    await mark(store, actor, tenant, versions[2])
+
+    outcome = await back(store, actor, tenant, to=versions[0], quarantine=True, reason="again")
+
+    assert [each.code for each in outcome.warnings] == ["QUARANTINED"]
+    assert (await actions(store, tenant))[-2:] == ["config.quarantine", "config.rollback"]
+    assert {each.reason for each in await list_quarantined(store, tenant.id)} == {"empty lists"}
+
+
 async def test_a_rollback_without_that_wish_quarantines_nothing(
     store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]
 ) -> None:
