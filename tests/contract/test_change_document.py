@@ -11,7 +11,8 @@ from recsys.control.read_audit import read_audit
 from recsys.control.read_document import diff_versions, list_versions, read_document
 from recsys.control.read_history import read_history
 from recsys.domain.access import Actor
-from recsys.domain.document import DocumentRef
+from recsys.domain.audit import AuditRecord
+from recsys.domain.document import DocumentRef, Draft
 from recsys.domain.errors import (
     ConfigNotFound,
     Frozen,
@@ -21,6 +22,7 @@ from recsys.domain.errors import (
     Unprocessable,
     VersionMismatch,
 )
+from recsys.domain.ports import Move
 from recsys.domain.precondition import Preconditions
 from recsys.domain.tenant import Tenant, TenantSettings
 from recsys.storage.control_store import SqlControlStore
@@ -57,6 +59,26 @@ async def test_before_state_is_what_was_really_there(store: SqlControlStore, act
     assert bytes(audit.before_state) == b'{"weights":{"pop":1}}'
     extra = json.loads(bytes(audit.extra))
     assert {"before_version", "after_version"} == set(extra)
+
+
+async def test_a_change_that_fails_late_leaves_nothing(store: SqlControlStore, actor: Actor, tenant: Tenant) -> None:
+    """Ledger row, pointer and audit entry live and die together."""
+    before = (await read_audit(store, tenant.id, 10, None), await read_history(store, tenant.id, 10, None))
+
+    async def fail_late() -> None:
+        async with store.changing(tenant.id, actor) as transaction:
+            draft = Draft(etag="0" * 64, text="{}", comment=None)
+            move = Move(ref=CONFIG, before=None, after=draft)
+            record = AuditRecord(action="config.update", entity_type="config", entity_id="config")
+            await transaction.move([move], action="config.update", records=[record])
+            raise RuntimeError("after everything was written")
+
+    with pytest.raises(RuntimeError, match="after everything"):
+        await fail_late()
+
+    assert (await read_audit(store, tenant.id, 10, None), await read_history(store, tenant.id, 10, None)) == before
+    with pytest.raises(ConfigNotFound):
+        await read_document(store, tenant.id, CONFIG)
 
 
 async def test_the_same_payload_again_changes_nothing(store: SqlControlStore, actor: Actor, tenant: Tenant) -> None:
