@@ -142,6 +142,10 @@ def metric(server: Server, name: str) -> list[float]:
     return [float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)]
 
 
+def ages_of_views(server: Server) -> list[float]:
+    return metric(server, "recsys_control_plane_staleness_seconds{")
+
+
 def test_a_restart_without_the_database_serves_on_and_follows_it_when_it_is_back(
     outage: Outage, tmp_path: Path
 ) -> None:
@@ -166,9 +170,8 @@ def test_a_restart_without_the_database_serves_on_and_follows_it_when_it_is_back
         health = httpx.get(f"{server.url}/health/detailed").json()
         assert (health["status"], health["replica"]["ready"]) == ("degraded", True)
         assert health["replica"]["copy_age_seconds"] > 0
-        ages = metric(server, "recsys_control_plane_staleness_seconds{")
-        assert len(ages) == 2
-        assert min(ages) > 0.5
+        wait_until(lambda: len(ages_of_views(server)) == 2)
+        assert min(ages_of_views(server)) > 0.5
 
         outage.end()
         wait_until(lambda: answers(server, key)["/v1/recommend"][1]["config_version"] != version)

@@ -13,7 +13,7 @@ import typer
 from recsys import __version__
 from recsys.cli import views
 from recsys.cli.command import console, reporting
-from recsys.cli.database import database_errors, require_file, require_schema, without_password
+from recsys.cli.database import database_errors, require_file, require_schema, sqlite_file, without_password
 from recsys.cli.failure import Failure, Misused
 from recsys.domain.errors import NotReady
 
@@ -99,8 +99,11 @@ def migrate_up(db: Db = None, as_json: Json = False) -> None:
     """Apply the migrations that are missing; safe to repeat."""
     with reporting():
         url = _settings(db=db).db
-        missing = {state.revision for state in _run(url, up=False) if not state.applied}
-        _show(url, _run(url, up=True), as_json=as_json)
+        file = sqlite_file(url)
+        before = [] if file is not None and not file.exists() else _run(url, up=False)
+        states = _run(url, up=True)
+        missing = {state.revision for state in states} - {state.revision for state in before if state.applied}
+        _show(url, states, as_json=as_json)
         if not as_json:
             print(f"Applied: {', '.join(sorted(missing))}." if missing else "There was nothing to apply.")
 

@@ -34,12 +34,10 @@ async def upgrade(database: Database) -> list[MigrationState]:
 
 
 async def status(database: Database) -> list[MigrationState]:
-    """Every step, oldest first, and whether this database has it; a file that is not there has none."""
+    """Every step, oldest first, and whether this database has it."""
     script = ScriptDirectory.from_config(_config())
-    current = None
-    if database.file is None or database.file.exists():
-        async with database.read() as connection:
-            current = await connection.run_sync(_current_revision)
+    async with database.read() as connection:
+        current = await connection.run_sync(_current_revision)
     steps = list(script.walk_revisions())[::-1]
     known = [step.revision for step in steps]
     reached = known.index(current) if current in known else -1
