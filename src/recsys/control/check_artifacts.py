@@ -92,8 +92,8 @@ def _decode(address: Address, content: memoryview) -> None:
 
 
 async def _require(blobs: BlobStore, address: Address) -> None:
+    await _refresh(blobs, address)
     try:
-        await _refresh(blobs, address)
         if await blobs.find(address.blob) is None:
             raise ArtifactIncompatible(f"The artifact store has no {address.blob}.")
     except NotReady as error:
@@ -105,5 +105,5 @@ async def _refresh(blobs: BlobStore, address: Address) -> None:
     """Put the record again, as it is: what is young is not collected, even before the pointer has moved."""
     try:
         await blobs.put(address.record, bytes(await blobs.get(address.record)))
-    except NotFound:
-        _log.warning("%s has no record", address.blob)
+    except (NotFound, NotReady) as error:  # it has none, or may only be read here: then nothing protects it meanwhile
+        _log.warning("the record of %s stays as old as it is: %s", address.blob, error.detail)
