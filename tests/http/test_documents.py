@@ -12,7 +12,9 @@ import httpx
 import pytest
 
 from tests.http.conftest import Api, assert_problem, recommend_body
+from tests.support.artifacts import Artifact
 
+POPULARITY = Artifact("popularity")
 TENANT = "/v1/admin/tenants/demo"
 CONFIG, RULES, MANIFEST = f"{TENANT}/config", f"{TENANT}/rules", f"{TENANT}/manifests/home"
 REASON: Any = {"X-Change-Reason": "größer".encode()}
@@ -22,9 +24,16 @@ DOCUMENTS: dict[str, tuple[str, Any, Any]] = {
     "manifest": (
         MANIFEST,
         {"v": 1, "tenant": "demo", "surface": "home", "current": {}},
-        {"v": 1, "tenant": "demo", "surface": "home", "current": {"popularity": "file:///x"}},
+        {"v": 1, "tenant": "demo", "surface": "home", "current": {"popularity": POPULARITY.uri}},
     ),
 }
+
+
+@pytest.fixture
+async def dev(api: Api, dev: httpx.AsyncClient) -> httpx.AsyncClient:
+    """The developer, with the artifact that the manifest names."""
+    await POPULARITY.store(api.service.blobs, (await dev.get(TENANT)).json()["id"])
+    return dev
 
 
 @pytest.mark.parametrize("kind", DOCUMENTS)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PREFIX = "RECSYS_"
 _BAR = "\\|"
 _LIMIT = re.compile(r"(?P<which>[<>]=) (?P<number>\d+)")
+_S3 = re.compile(r"s3://[a-z0-9][a-z0-9.-]+(/[A-Za-z0-9][A-Za-z0-9_.-]*)*/?(?!\n)$")
 SECRET = ("db", "subject_salt")
 
 Milliseconds = Annotated[int, Meta(ge=10, le=60_000)]
@@ -115,6 +116,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
 
+    artifacts: Annotated[
+        str | None,
+        _doc(
+            "Where [artifacts](artifacts.md) are: a directory, or `s3://bucket/prefix` with endpoint and credentials "
+            "from the usual `AWS_…` variables; default: `recsys-artifacts` beside the SQLite file, with PostgreSQL in "
+            "the working directory."
+        ),
+    ] = None
+    artifact_max_bytes: Annotated[Bytes, _doc("Largest artifact that is stored or read.")] = 4_294_967_296
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], **overrides: object) -> Settings:
         """Read the environment; ``overrides`` (from a command line) that are not None win.
@@ -138,11 +149,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return settings
 
     def check(self) -> None:
-        """Refuse settings that do not go together.
+        """Refuse settings that do not go together, or lead nowhere.
 
         Raises:
-            SettingsError: development headers on an address that others can reach.
+            SettingsError: development headers on an address that others can reach; an unknown sort of artifact store.
         """
+        if self.artifacts and "://" in self.artifacts and not _S3.match(self.artifacts):
+            raise SettingsError(f"{PREFIX}ARTIFACTS takes a directory or s3://bucket/prefix, not {self.artifacts!r}.")
         if self.dev_auth and not _is_loopback(self.host):
             raise SettingsError(
                 f"{PREFIX}DEV_AUTH trusts whoever connects, so it only goes with a loopback {PREFIX}HOST, "

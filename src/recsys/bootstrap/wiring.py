@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recsys.bootstrap.blobs import CACHE_DIRECTORY, open_blobs
 from recsys.bootstrap.settings import Settings, from_process
 from recsys.domain.subject import SubjectKeys
 from recsys.ranking.warm_up import warm_up
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 
 LOG_DIRECTORY = "recsys-logs"
-CACHE_DIRECTORY = "recsys-cache"
 
 
 class SystemClock:
@@ -69,6 +69,7 @@ def build_service(settings: Settings, fixed_principal: Principal | None = None) 
             spool_bytes=settings.spool_bytes,
         ),
         log=FileEventLog(_log_settings(settings, database), subjects, clock, metrics),
+        blobs=open_blobs(settings, _beside(database)),
         subjects=subjects,
         close=close,
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from recsys.cli.api_keys import api_key_group
+from recsys.cli.artifacts import artifacts_group
 from recsys.cli.command import register
 from recsys.cli.documents import document_group
 from recsys.cli.events import events_group
@@ -55,6 +56,7 @@ def build_app() -> typer.Typer:
     app.add_typer(api_key_group(), name="api-key", rich_help_panel=_ADMIN)
     app.add_typer(items_group(), name="items", rich_help_panel=_ADMIN)
     app.add_typer(signals_group(), name="signals", rich_help_panel=_ADMIN)
+    app.add_typer(artifacts_group(), name="artifacts", rich_help_panel=_ADMIN)
     app.add_typer(events_group(), name="events", rich_help_panel=_ADMIN)
     return app
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _WHO_IS_WHO = ("log_dir", "subject_salt")
 """The settings by which a user is the same here as in the service."""
 
+_ARTIFACTS = ("artifacts", "artifact_max_bytes", "cache_dir")
+"""The settings by which an artifact is the same here as in the service."""
+
 
 @asynccontextmanager
 async def in_process_client(db: str, *, serving: bool = False) -> AsyncIterator[httpx.AsyncClient]:
@@ -75,7 +78,7 @@ class NoReplica(Replica):
 
 def _settings(db: str) -> Settings:
     """What someone at the keyboard looks at was shown to nobody: no exposures."""
-    environ = {name: os.environ[name] for name in map(variable, _WHO_IS_WHO) if name in os.environ}
+    environ = {name: os.environ[name] for name in map(variable, (*_WHO_IS_WHO, *_ARTIFACTS)) if name in os.environ}
     try:
         return Settings.from_environment(environ, db=db, exposure_format="off")
     except SettingsError as error:

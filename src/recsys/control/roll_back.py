@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import Meta
 
+from recsys.control.check_artifacts import require_artifacts
 from recsys.control.move_documents import move_documents
 from recsys.control.outcome import DocumentOutcome, MovedDocument, TenantOutcome
 from recsys.control.quarantine import quarantine_left
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from recsys.domain.access import Actor
-    from recsys.domain.ports import ControlStore, TenantTransaction
+    from recsys.domain.ports import BlobStore, ControlStore, TenantTransaction
 
 TARGETS = ("to", "revision", "at", "audit_id", "steps")
 
@@ -68,7 +69,7 @@ class RollbackRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             check_time(self.at, "/at")
 
 
-async def roll_back_document(
+async def roll_back_document(  # noqa: PLR0913 - the last one is where artifacts are, not what is wished
     store: ControlStore,
     actor: Actor,
     tenant_id: str,
@@ -77,6 +78,8 @@ async def roll_back_document(
     preconditions: Preconditions,
     idempotency_key: str | None = None,
     override: str | None = None,
+    *,
+    blobs: BlobStore | None = None,
 ) -> DocumentOutcome:
     """Move one document's pointer back; a pointer that did not exist then is cleared.
 
@@ -89,6 +92,7 @@ async def roll_back_document(
         VersionMismatch: see ``judge``.
         VersionNotFound: there is no such version, revision or audit entry.
         VersionQuarantined: the target is under quarantine, and there is no ``override``.
+        ArtifactIncompatible: it is a manifest, and an artifact that it names is gone from ``blobs``.
     """
     request.check()
     if request.steps and not (preconditions.any or idempotency_key):
@@ -104,6 +108,7 @@ async def roll_back_document(
         changed = judge(preconditions, current, target.etag if target else None, required=False)
         moves = [Move(ref=ref, before=current.version if current else None, after=target)] if changed else []
         if moves:
+            await require_artifacts(blobs, tenant.id, moves)
             action = f"{ref.kind_name}.rollback"
             await move_documents(transaction, moves, action=action, verb="rollback", override=override)
         warnings += await _quarantine(transaction, moves, actor, request)
@@ -120,6 +125,8 @@ async def roll_back_tenant(
     preconditions: Preconditions,
     idempotency_key: str | None = None,
     override: str | None = None,
+    *,
+    blobs: BlobStore | None = None,
 ) -> TenantOutcome:
     """Move all documents of a tenant to where they stood together, at one new revision.
 
@@ -138,6 +145,7 @@ async def roll_back_tenant(
         moves = await _moves(transaction, wanted)
         _judge_tenant(preconditions, await transaction.ledger(tenant.id, 1, None), moves)
         if moves:
+            await require_artifacts(blobs, tenant.id, moves)
             await move_documents(transaction, moves, action="tenant.rollback", verb="rollback", override=override)
         warnings += await _quarantine(transaction, moves, actor, request)
         await _remember(transaction, key)

@@ -53,6 +53,12 @@ class Unprocessable(InvalidRequest):
     code = "RECSYS_UNPROCESSABLE_ENTITY"
 
 
+class ArtifactIncompatible(Unprocessable):
+    """An artifact is missing, or is not what it should be."""
+
+    code = "RECSYS_ARTIFACT_INCOMPATIBLE"
+
+
 class ExplainTooLarge(RecsysError):
     """Full explanations are given for at most 50 items; ask for a smaller k or explain=summary."""
 

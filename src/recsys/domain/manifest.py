@@ -12,7 +12,7 @@ from recsys.domain.names import Surface
 from recsys.domain.validation import convert, faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from recsys.domain.canonical import Json
 
@@ -45,6 +45,28 @@ def read_manifest(value: Json) -> Manifest:
         InvalidRequest: for a document that :func:`manifest_faults` finds fault with.
     """
     return convert(value, Manifest)
+
+
+def make_manifest(
+    current: Manifest | None,
+    tenant: str,
+    surface: str,
+    uris: Mapping[ArtifactKind, str],
+    *,
+    only: bool = False,
+) -> dict[str, Json]:
+    """The manifest in which ``uris`` take the places of ``current``'s; ``only``: its other kinds go.
+
+    The tenant stays spelt as it was, so that the same artifacts are the same version.
+    """
+    kept = current.current if current and not only else {}
+    named: dict[str, Json] = {kind: uri for artifacts in (kept, uris) for kind, uri in artifacts.items()}
+    return {
+        "v": 1,
+        "tenant": current.tenant if current else tenant,
+        "surface": surface,
+        "current": named,
+    }
 
 
 def manifest_faults(value: Json) -> Iterator[Fault]:

@@ -273,6 +273,46 @@ class SignalFiles(Protocol):
         """Wait until nobody else on the host builds this surface, and keep others waiting until the end."""
 
 
+class BlobInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a blob store says of a blob without reading it. ``modified_at``: when it was last put."""
+
+    name: str
+    size: int
+    modified_at: datetime
+
+
+class BlobStore(Protocol):
+    """Files of any size under names of parts with ``/`` between them; a part has letters, digits, ``_``, ``-``, ``.``.
+
+    A name that could lead anywhere else is refused by every method. A blob whose last part is a SHA-256 and ``.arrow``
+    has that content or is refused.
+
+    Raises:
+        NotReady: from every method, when the store cannot be reached, or does not allow it.
+        ArtifactIncompatible: from every method, for such a name.
+    """
+
+    async def put(self, name: str, content: bytes | memoryview) -> None:
+        """Keep a content: all of it or, whatever happens, nothing. Again replaces it."""
+
+    async def get(self, name: str) -> memoryview:
+        """The content, read-only; pages of a file on this host for what is large.
+
+        Raises:
+            NotFound: there is no such blob.
+            ArtifactIncompatible: it is larger than allowed, or not what its name says.
+        """
+
+    async def find(self, name: str) -> BlobInfo | None:
+        """What is known about a blob; None when there is none."""
+
+    async def list_below(self, prefix: str) -> list[BlobInfo]:
+        """All blobs whose names begin with these parts, in order of their names."""
+
+    async def delete(self, name: str) -> None:
+        """Remove a blob; whoever reads it may finish. Removing it twice is removing it."""
+
+
 class EventLog(Protocol):
     """Where exposures and events go. It is written off the path of a request."""
 

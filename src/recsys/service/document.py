@@ -10,6 +10,7 @@ from litestar.di import Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from recsys.control.change_document import change_document
+from recsys.control.check_artifacts import check_manifest
 from recsys.control.quarantine import STILL_LIVE
 from recsys.control.read_document import diff_versions, list_versions, read_document, read_version
 from recsys.control.roll_back import RollbackRequest, roll_back_document
@@ -87,6 +88,7 @@ class _DocumentController(QuarantineRoutes):
         require_json(dict(request.scope["headers"]))
         service = call.service
         data = await request.body()
+        await check_manifest(service.store, service.blobs, tenant, ref, data)
         outcome = await change_document(service.store, call.actor, tenant.id, ref, data, preconditions, override)
         return await _served(call, outcome)
 
@@ -103,7 +105,15 @@ class _DocumentController(QuarantineRoutes):
     ) -> Response[DocumentAnswer]:
         """Move the pointer back, to a version, revision, time, audit entry or number of steps."""
         outcome = await roll_back_document(
-            call.service.store, call.actor, tenant.id, ref, wish, preconditions, idempotency_key, override
+            call.service.store,
+            call.actor,
+            tenant.id,
+            ref,
+            wish,
+            preconditions,
+            idempotency_key,
+            override,
+            blobs=call.service.blobs,
         )
         return await _served(call, outcome)
 

@@ -81,7 +81,14 @@ class HistoryController(Controller):
     ) -> TenantOutcome:
         """Move all documents back together, to a revision, a time or the latest known good."""
         outcome = await roll_back_tenant(
-            call.service.store, call.actor, tenant.id, wish, preconditions, idempotency_key, override
+            call.service.store,
+            call.actor,
+            tenant.id,
+            wish,
+            preconditions,
+            idempotency_key,
+            override,
+            blobs=call.service.blobs,
         )
         await call.service.replica.catch_up(loads=False)
         return outcome

@@ -11,7 +11,7 @@ from recsys.service.request_id import RequestIds
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from recsys.domain.ports import Clock, ControlStore, EventLog
+    from recsys.domain.ports import BlobStore, Clock, ControlStore, EventLog
     from recsys.domain.subject import SubjectKeys
     from recsys.service.authentication import Authenticator
     from recsys.service.metrics import Metrics
@@ -43,6 +43,7 @@ class Service:
     authenticator: Authenticator
     limits: Limits
     log: EventLog
+    blobs: BlobStore
     subjects: SubjectKeys
     close: Callable[[], Awaitable[None]]
     request_ids: RequestIds = field(default_factory=RequestIds)

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
+
+_LOCK_POLL_SECONDS: Final = 0.02
+
+
+@asynccontextmanager
+async def host_lock(file: Path) -> AsyncIterator[None]:
+    """Hold the lock of a file, which is made if need be, for as long as the block lasts. A killed process loses it.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    descriptor = await asyncio.to_thread(os.open, file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        # Asked for again and again: a thread that waits in the kernel can neither be cancelled nor lent to others.
+        while not try_lock(descriptor):  # noqa: ASYNC110 - other processes set no event
+            await asyncio.sleep(_LOCK_POLL_SECONDS)
+        yield
+    finally:
+        os.close(descriptor)  # gives the lock back
 
 
 def try_lock(descriptor: int) -> bool:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -15,7 +14,9 @@ import msgspec
 
 from recsys.domain.ports import SignalKey
 from recsys.storage.array_file import ArrayFileRefused, map_arrays, write_arrays
-from recsys.storage.host_files import sync_directory, try_lock
+from recsys.storage.host_files import host_lock, sync_directory
+from recsys.storage.marks import Marks
+from recsys.storage.whole_file import IN_THE_MAKING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _SUFFIX: Final = ".signals"
-_IN_THE_MAKING: Final = ".new"
-_LOCK_POLL_SECONDS: Final = 0.02
 _KEPT_SECONDS: Final = 86_400.0
 _FILE_NAME: Final = re.compile(r"(?P<data_revision>\d+)-(?P<load_id>.+)-(?P<layout>\d+)" + re.escape(_SUFFIX))
 
@@ -43,18 +42,18 @@ class MappedSignalFiles:
 
     def __init__(self, directory: Path, marks: Path | None) -> None:
         self._directory = directory
-        self._marks = marks
+        self._marks = Marks(marks)
         self._complained = False
 
     def find(self, key: SignalKey, *, verify: bool) -> dict[str, npt.NDArray[Any]] | None:
         path = self._path(key)
         try:
-            mark = self._mark(path)
-            known = mark is not None and mark.exists()
+            identity = self._marks.identity(path)
+            known = self._marks.known(identity)
             if not (known or verify):
                 return None
             arrays = map_arrays(path, _facts(key), verify=not known)
-            self._set(mark)
+            self._marks.set(identity)
         except FileNotFoundError:
             return None
         except ArrayFileRefused as refusal:
@@ -68,13 +67,13 @@ class MappedSignalFiles:
 
     def keep(self, key: SignalKey, arrays: Arrays) -> dict[str, npt.NDArray[Any]] | None:
         path = self._path(key)
-        made = path.with_name(f"{uuid4()}{_IN_THE_MAKING}")  # of its own, should two ever write at a time
+        made = path.with_name(f"{uuid4()}{IN_THE_MAKING}")  # of its own, should two ever write at a time
         try:
             self._make_folder(key)
             write_arrays(made, _facts(key), arrays)
             made.replace(path)
             sync_directory(path.parent)
-            self._set(self._mark(path))
+            self._marks.set(self._marks.identity(path))
             self._remove_older(path, key.data_revision)
             return map_arrays(path, _facts(key), verify=False)
         except (OSError, ArrayFileRefused) as error:
@@ -117,26 +116,17 @@ class MappedSignalFiles:
 
     @asynccontextmanager
     async def building(self, key: SignalKey) -> AsyncIterator[None]:
-        try:
-            descriptor = await asyncio.to_thread(self._open_lock, key)
-        except OSError as error:
-            self._complain(error)
+        async with AsyncExitStack() as held:
+            try:
+                folder = await asyncio.to_thread(self._make_folder, key)
+                await held.enter_async_context(host_lock(folder / "lock"))
+            except OSError as error:
+                self._complain(error)
             yield
-            return
-        try:
-            # Asked for again and again: a thread that waits in the kernel can neither be cancelled nor lent to others.
-            while not try_lock(descriptor):  # noqa: ASYNC110 - other processes set no event
-                await asyncio.sleep(_LOCK_POLL_SECONDS)
-            yield
-        finally:
-            os.close(descriptor)  # gives the lock back, as the kernel does for a process that is killed
 
     def _path(self, key: SignalKey) -> Path:
         name = f"{key.data_revision}-{key.load_id}-{key.layout}{_SUFFIX}"
         return self._directory / key.tenant_id / key.surface / name
-
-    def _open_lock(self, key: SignalKey) -> int:
-        return os.open(self._make_folder(key) / "lock", os.O_RDWR | os.O_CREAT, 0o600)
 
     def _make_folder(self, key: SignalKey) -> Path:
         """The directory of a surface. Each level on its own: ``parents`` would be open to others."""
@@ -146,25 +136,14 @@ class MappedSignalFiles:
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
 
-    def _mark(self, path: Path) -> Path | None:
-        found = path.stat()
-        identity = f"{found.st_dev}-{found.st_ino}-{found.st_size}-{found.st_mtime_ns}"
-        return self._marks / identity if self._marks else None
-
-    def _set(self, mark: Path | None) -> None:
-        if mark is not None:
-            mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            mark.touch(0o600)
-
     def _remove_older(self, newest: Path, data_revision: int) -> None:
         """Remove the surface's files of no later data revision; whoever has mapped one keeps its pages."""
         for path in newest.parent.glob(f"*{_SUFFIX}"):
             revision = path.name.partition("-")[0]
             if path != newest and revision.isdecimal() and int(revision) <= data_revision:
-                if mark := self._mark(path):
-                    mark.unlink(missing_ok=True)
+                self._marks.clear(self._marks.identity(path))
                 path.unlink(missing_ok=True)
-        for path in newest.parent.glob(f"*{_IN_THE_MAKING}"):  # of workers that were killed
+        for path in newest.parent.glob(f"*{IN_THE_MAKING}"):  # of workers that were killed
             path.unlink(missing_ok=True)
 
     def _complain(self, error: Exception) -> None:

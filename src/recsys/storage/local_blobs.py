@@ -1,0 +1,133 @@
+"""Blobs as files below one directory of this host, or of one that it has mounted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from recsys.domain.errors import ArtifactIncompatible, NotFound, NotReady
+from recsys.domain.ports import BlobInfo
+from recsys.storage.blob_names import check_content, check_name, check_prefix, check_size, hash_in
+from recsys.storage.whole_file import IN_THE_MAKING, map_file, write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from recsys.storage.marks import Marks
+
+_ABANDONED_SECONDS: Final = 86_400
+
+
+class LocalBlobStore:
+    """The ``BlobStore`` port over a directory. What a run has hashed is in its ``marks``."""
+
+    def __init__(self, root: Path, marks: Marks, *, max_bytes: int) -> None:
+        self._root = root
+        self._marks = marks
+        self._max_bytes = max_bytes
+
+    async def put(self, name: str, content: bytes | memoryview) -> None:
+        check_size(check_name(name), len(content), self._max_bytes)
+        await asyncio.to_thread(self._put, name, content)
+
+    async def get(self, name: str) -> memoryview:
+        return await asyncio.to_thread(self._get, check_name(name))
+
+    async def find(self, name: str) -> BlobInfo | None:
+        return await asyncio.to_thread(self._find, check_name(name))
+
+    async def list_below(self, prefix: str) -> list[BlobInfo]:
+        return await asyncio.to_thread(self._list_below, check_prefix(prefix))
+
+    async def delete(self, name: str) -> None:
+        await asyncio.to_thread(self._delete, check_name(name))
+
+    def _put(self, name: str, content: bytes | memoryview) -> None:
+        with self._asking():
+            file = self._root / name
+            self._confine(name)  # before anything is made there
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self._confine(name), [content])
+            _remove_abandoned(file.parent)
+
+    def _get(self, name: str) -> memoryview:
+        with self._asking():
+            file = self._confine(name)
+            try:
+                identity = self._marks.identity(file)
+                content = map_file(file)
+            except (FileNotFoundError, NotADirectoryError):
+                raise NotFound(f"The artifact store has no {name}.") from None
+            check_size(name, len(content), self._max_bytes)
+            if hash_in(name) and not self._marks.known(identity):
+                check_content(name, content)
+                self._marks.set(identity)
+            return content
+
+    def _find(self, name: str) -> BlobInfo | None:
+        with self._asking():
+            try:
+                found = self._confine(name).stat(follow_symlinks=False)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            return BlobInfo(name=name, size=found.st_size, modified_at=datetime.fromtimestamp(found.st_mtime, UTC))
+
+    def _list_below(self, prefix: str) -> list[BlobInfo]:
+        names = []
+        with self._asking():
+            top = self._confine(prefix) if prefix else self._root
+            for folder, _, files in os.walk(top, onerror=_raise_unless_gone):
+                below = Path(folder).relative_to(self._root)
+                names += [(below / file).as_posix() for file in files if not file.endswith(IN_THE_MAKING)]
+        found = (self._find(name) for name in sorted(names) if _is_name(name))
+        return [info for info in found if info is not None]
+
+    def _delete(self, name: str) -> None:
+        with self._asking():
+            self._confine(name).unlink(missing_ok=True)
+
+    def _confine(self, name: str) -> Path:
+        """The path of a name. Nothing on the way below the root may be a link, which could lead out of it.
+
+        Raises:
+            ArtifactIncompatible: something is.
+        """
+        path = self._root
+        for part in Path(name).parts:
+            path /= part
+            if path.is_symlink():
+                raise ArtifactIncompatible(f"{name} leads out of the store: {path} is a link.")
+        return path
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise NotReady(f"The artifact store {self._root} cannot be used: {error.strerror or error}.") from error
+
+
+def _is_name(name: str) -> bool:
+    try:
+        check_name(name)
+    except ArtifactIncompatible:
+        return False
+    return True
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what a killed process left half-written, a day ago."""
+    for file in folder.glob(f"*{IN_THE_MAKING}"):
+        with suppress(OSError):
+            if file.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
+                file.unlink()
