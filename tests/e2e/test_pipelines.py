@@ -11,6 +11,7 @@ from recsys.artifacts.codec import decode
 from recsys.cli.commands import build_app
 from recsys.domain.subject import subject_key
 from tests.support.databases import SqliteTemplate
+from tests.support.object_store import fresh_prefix, object_store, tamper
 
 SALT = "0123456789abcdef"
 WINDOW = ("--start", "2026-01-01", "--end", "2026-01-04")
@@ -86,6 +87,20 @@ def test_without_a_source_the_service_s_log_is_read(shop: Shop) -> None:
     shop.put(name=name, schema="event_v1", subject="0" * 32, surface="home", received_at="2026-01-05T00:00:00Z")
     assert shop.pipelines("run").exit_code == 0
     assert shop.artifact("popularity").items.to_list() == [f"i{number}" for number in range(5)]
+
+
+def test_events_in_an_object_store_give_the_same_manifest_as_files(shop: Shop) -> None:
+    shop.put()
+    shop.run()
+    by_file = shop.manifest()
+    with object_store():
+        place = fresh_prefix()
+        tamper(place, "events/a.jsonl", (shop.directory / "in" / "a.jsonl").read_bytes())
+        again = shop.pipelines("run", "--source", place)
+        assert (again.exit_code, shop.manifest()) == (0, by_file)
+        missing = shop.pipelines("run", "--source", fresh_prefix())
+        assert missing.exit_code == 1
+        assert "no files" in missing.stderr
 
 
 def test_a_failing_gate_is_exit_code_2_says_which_rows_and_leaves_what_is_served(shop: Shop) -> None:

@@ -367,7 +367,7 @@ class SourceFiles(Protocol):
     """Where raw events and catalogues lie: a folder or an object store. Nothing is ever written to it."""
 
     def files(self) -> list[SourceFile]:
-        """What there is, in order of name."""
+        """What there is, in order of name. Raises OSError."""
 
     def open(self, file: SourceFile) -> BinaryIO:
         """Read a file from its beginning; it can be wound back. Raises OSError."""

@@ -93,7 +93,10 @@ def ingest(
     Raises:
         PipelineError: there are no files, or one cannot be read.
     """
-    files = sources.files()
+    try:
+        files = sources.files()
+    except OSError as error:
+        raise PipelineError(str(error), "Is it there, and may it be read?") from error
     if not files:
         raise PipelineError("The sources have no files.", "They end in .jsonl, .ndjson, .csv or .parquet.")
     total, done, staged = sum(file.size for file in files), 0, []

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
 
 
+def is_wanted(name: str) -> bool:
+    """Whether a file holds events, by its name; hidden ones, and what is in hidden folders, do not."""
+    return name.lower().endswith(SUFFIXES) and not any(part.startswith(".") for part in name.split("/"))
+
+
 class SourceFolder:
     """The files of a folder and of the folders in it, or a single file. Hidden ones are left out.
 
@@ -34,8 +39,7 @@ class SourceFolder:
         return (self._root / file.name).open("rb")
 
     def _counts(self, path: Path) -> bool:
-        hidden = any(part.startswith(".") for part in path.relative_to(self._root).parts)
-        return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
+        return is_wanted(path.relative_to(self._root).as_posix()) and path.is_file()
 
     def _described(self, path: Path) -> SourceFile:
         stat = path.stat()
