@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -97,10 +96,17 @@ def child(source: Path, target: Path, engine_name: Any, kinds: list[ArtifactKind
         seconds = perf_counter() - began
     return {
         "seconds": seconds,
-        "rss_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
+        "rss_gb": _peak_gb(),
         "kinds": {each.kind: each.seconds for each in made},
         "hashes": {each.kind: each.sha256 for each in made},
     }
+
+
+def _peak_gb() -> float:
+    """The most memory that this process ever had; ``getrusage`` would count its parent's, from before the exec."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    (line,) = [line for line in status if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024 / 1e9
 
 
 if __name__ == "__main__":

@@ -163,6 +163,7 @@ def test_only_the_kinds_asked_for_are_replaced(shop: Shop) -> None:
     [
         (("--source", "/nowhere"), 2, "There is no /nowhere"),
         (("--kinds", "popularty"), 2, "popularty"),
+        (("--segment", "../other"), 2, "--segment"),
         (("--kinds", "embedding"), 1, "--vectors"),
         (("--end", "2025-12-31"), 2, "before --start"),
         (("--end", "2028-01-01"), 1, "max_days_backfill"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -14,6 +15,7 @@ import typer
 from recsys.cli.operations import Db, Json
 from recsys.cli.options import Reason, Surface, Tenant
 from recsys.domain.manifest import ArtifactKind
+from recsys.domain.names import SURFACE_PATTERN
 
 _DAY = ["%Y-%m-%d"]
 
@@ -115,6 +117,9 @@ def take_options(values: dict[str, Any]) -> PipelineOptions:
     taken["start"], taken["end"] = values["start"].date(), values["end"].date()
     if taken["end"] < taken["start"]:
         raise typer.BadParameter(f"--end {taken['end']} is before --start {taken['start']}.")
+    for name in ("surface", "segment"):
+        if values[name] is not None and not re.match(SURFACE_PATTERN, values[name]):
+            raise typer.BadParameter(f"--{name}: {values[name]!r} must be letters, digits, _, - and inner dots.")
     taken["source"] = list(values["source"] or ())
     taken["kinds"] = _kinds(values["kinds"]) if values["kinds"] is not None else None
     return PipelineOptions(**taken)
