@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from time import monotonic
 
-from bench import build, change, grow, load, rank, serve, share, steady
+from bench import build, change, grow, load, pipelines, rank, serve, share, steady
 from bench.figure import Options, Section
 from bench.machine import circumstances
 from bench.report import write
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[Options], Section]] = {
     "change": change.measure,
     "load": load.measure,
     "rank": rank.measure,
+    "pipelines": pipelines.measure,
 }
 
 QUICK = ("serve", "steady", "build")

@@ -121,6 +121,8 @@ class LongForm:
         """The different ids of a column in no particular order, and for each row the place of its own."""
         column = self._column(name)
         if pa.types.is_dictionary(column.type):
+            if (coded := _used(column)) is not None:
+                return self._checked(name, *coded)
             column = column.cast(column.type.value_type)
         if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
             column = self._cast(name, column, pa.string())
@@ -128,7 +130,10 @@ class LongForm:
         if not encoded.num_chunks:
             return pa.array([], pa.string()), np.empty(0, np.int32)
         dictionary = self._cast(name, encoded.chunk(0).dictionary, pa.string())
-        codes: Codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
+        return self._checked(name, dictionary, np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks]))
+
+    def _checked(self, name: str, dictionary: Any, codes: Codes) -> tuple[Any, Codes]:
+        """Coded ids as they are, unless one of them is none."""
         lengths = pc.utf8_length(dictionary).to_numpy()
         wrong = (lengths < 1) | (lengths > LONGEST_ID)
         if wrong.any():
@@ -222,6 +227,24 @@ def starts_of(rows: npt.NDArray[np.integer[Any]], count: int) -> Codes:
     starts = np.zeros(count + 1, np.int32)
     np.cumsum(np.bincount(rows, minlength=count), out=starts[1:])
     return starts
+
+
+def _used(column: Any) -> tuple[Any, Codes] | None:
+    """The texts of a dictionary that stand in a column, and for each row the place of its own; None for other types.
+
+    Texts need not be looked at for that, which for millions of rows is most of the work.
+    """
+    if column.type.value_type != pa.string() or not len(column):
+        return None
+    unified = pa.chunked_array(column.chunks, column.type).unify_dictionaries()
+    dictionary = unified.chunk(0).dictionary
+    if dictionary.null_count:
+        return None
+    codes = np.concatenate([chunk.indices.to_numpy() for chunk in unified.chunks]).astype(np.int32, copy=False)
+    standing = np.bincount(codes, minlength=len(dictionary)) > 0
+    if standing.all():
+        return dictionary, codes
+    return dictionary.filter(pa.array(standing)), (np.cumsum(standing, dtype=np.int32) - 1)[codes]
 
 
 def _whole(column: Any) -> Any:

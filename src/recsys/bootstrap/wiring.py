@@ -69,7 +69,7 @@ def build_service(settings: Settings, fixed_principal: Principal | None = None) 
             spool_bytes=settings.spool_bytes,
         ),
         log=FileEventLog(_log_settings(settings, database), subjects, clock, metrics),
-        blobs=open_blobs(settings, _beside(database)),
+        blobs=open_blobs(settings, beside(database)),
         subjects=subjects,
         close=close,
     )
@@ -80,7 +80,7 @@ def cache_directory(settings: Settings, database: Database) -> Path | None:
 
     Several databases may share a cache, and nothing of one is ever taken for another's.
     """
-    cache = Path(settings.cache_dir) if settings.cache_dir else _beside(database) / CACHE_DIRECTORY
+    cache = Path(settings.cache_dir) if settings.cache_dir else beside(database) / CACHE_DIRECTORY
     return cache / database.name_hash if database.name_hash else None
 
 
@@ -108,14 +108,19 @@ def _serving_store(
     return remembering, files, close
 
 
-def _beside(database: Database) -> Path:
+def beside(database: Database) -> Path:
     """Where the service's own files go unless a setting says otherwise."""
     return database.file.parent if database.file else Path()
 
 
+def log_directory(settings: Settings, database: Database) -> Path:
+    """Where exposures, events and the salt of subjects are."""
+    return Path(settings.log_dir) if settings.log_dir else beside(database) / LOG_DIRECTORY
+
+
 def _log_settings(settings: Settings, database: Database) -> LogSettings:
     return LogSettings(
-        directory=Path(settings.log_dir) if settings.log_dir else _beside(database) / LOG_DIRECTORY,
+        directory=log_directory(settings, database),
         exposures=settings.exposure_format,
         queue_records=settings.log_queue,
         file_bytes=settings.log_file_bytes,

@@ -14,6 +14,7 @@ from recsys.cli.events import events_group
 from recsys.cli.ledger import audit, history, label, unlabel
 from recsys.cli.loads import invalidate, items_group, signals_group
 from recsys.cli.operations import migrate_group, serve, version
+from recsys.cli.pipelines import pipelines_group
 from recsys.cli.quarantine import list_quarantined
 from recsys.cli.recommend import recommend
 from recsys.cli.roll_back import roll_tenant_back
@@ -58,6 +59,7 @@ def build_app() -> typer.Typer:
     app.add_typer(signals_group(), name="signals", rich_help_panel=_ADMIN)
     app.add_typer(artifacts_group(), name="artifacts", rich_help_panel=_ADMIN)
     app.add_typer(events_group(), name="events", rich_help_panel=_ADMIN)
+    app.add_typer(pipelines_group(), name="pipelines", rich_help_panel=_ADMIN)
     return app
 
 

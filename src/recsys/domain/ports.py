@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 
 import msgspec
 import numpy.typing as npt
@@ -353,3 +353,21 @@ class LogObserver(Protocol):
 
     def queued(self, records: int) -> None:
         """How many exposures wait."""
+
+
+class SourceFile(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """A file of raw events. ``version`` changes whenever its content may have."""
+
+    name: str
+    size: int
+    version: str
+
+
+class SourceFiles(Protocol):
+    """Where raw events and catalogues lie: a folder or an object store. Nothing is ever written to it."""
+
+    def files(self) -> list[SourceFile]:
+        """What there is, in order of name. Raises OSError."""
+
+    def open(self, file: SourceFile) -> BinaryIO:
+        """Read a file from its beginning; it can be wound back. Raises OSError."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from recsys.ranking.arrays import Indices, Mask, NeighbourLists, Values, add_up
+from recsys.ranking.compiler import compiled_for_threads
 
 Weighting: TypeAlias = Literal["count", "cosine", "rp3beta"]
 
@@ -77,14 +79,29 @@ def prune(lists: NeighbourLists, keep: int) -> NeighbourLists:
     """The ``keep`` heaviest items of each row, ties to the lower item; the items stay ascending."""
     lengths = np.diff(lists.starts)
     kept = np.ones(lists.items.size, np.bool_)
-    for row in np.flatnonzero(lengths > keep).tolist():
-        begin, end = int(lists.starts[row]), int(lists.starts[row + 1])
-        heaviest_first = np.argsort(-lists.values[begin:end], kind="stable")  # stable: equals stay in item order
-        kept[begin + heaviest_first[keep:]] = False
+    _drop_lightest(lists.starts, lists.values, keep, kept)
     starts = np.zeros_like(lists.starts)
     np.cumsum(np.minimum(lengths, keep), out=starts[1:])
     items: Indices = lists.items[kept]
     return NeighbourLists(starts, items, lists.values[kept])
+
+
+@compiled_for_threads
+def _drop_lightest(starts: npt.NDArray[np.int64], values: Values, keep: int, kept: Mask) -> None:
+    """Take the mark off all but the ``keep`` heaviest of each row; of equals the later ones go first."""
+    for row in range(starts.size - 1):
+        begin, end = starts[row], starts[row + 1]
+        if end - begin <= keep:
+            continue
+        least = np.partition(values[begin:end], end - begin - keep)[end - begin - keep]
+        ties = keep
+        for at in range(begin, end):
+            ties -= values[at] > least
+        for at in range(begin, end):
+            if values[at] == least and ties > 0:
+                ties -= 1
+            elif values[at] <= least:
+                kept[at] = False
 
 
 def _cosines(pairs: NeighbourLists, counts: Values) -> Values:

@@ -281,3 +281,11 @@ def test_lists_ascend_each_on_its_own() -> None:
     ]
 
     assert decode("cooc", written(columns, schema)).to_table().num_rows == 4
+
+
+@pytest.mark.parametrize("texts", [["unused", "b", "a"], ["b", "a", "b"], ["b", "a", None]])
+def test_what_a_dictionary_has_besides_what_stands_in_the_column_makes_no_difference(texts: list[str | None]) -> None:
+    codes = [texts.index("a"), texts.index("b")]
+    ids = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(texts, pa.string()))
+    plain = pa.table({"item_id": ["a", "b"], "score": [1.0, 2.0]})
+    assert encode("popularity", pa.table({"item_id": ids, "score": [1.0, 2.0]})) == encode("popularity", plain)

@@ -1,0 +1,78 @@
+"""What the pipelines work with: the database, the artifact store, the sources and the salt that settings name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recsys.bootstrap.blobs import open_blobs
+from recsys.bootstrap.wiring import SystemClock, beside, log_directory
+from recsys.domain.subject import SubjectKeys
+from recsys.pipelines.sources import JoinedSources
+from recsys.storage.control_store import SqlControlStore
+from recsys.storage.engine import open_database
+from recsys.storage.salt import read_salt
+from recsys.storage.source_folder import SourceFolder
+
+if TYPE_CHECKING:
+    from recsys.bootstrap.settings import Settings
+    from recsys.domain.ports import BlobStore, Clock, ControlStore, SourceFiles
+
+
+@dataclass(frozen=True)
+class PipelineParts:
+    """``event_log``: the directory of the service's log. ``keys`` has no salt when there is none."""
+
+    store: ControlStore
+    blobs: BlobStore
+    keys: SubjectKeys
+    event_log: Path
+    clock: Clock
+
+
+@asynccontextmanager
+async def pipeline_parts(settings: Settings) -> AsyncIterator[PipelineParts]:
+    """Open what the settings name, and close it at the end.
+
+    Raises:
+        SettingsError: the artifact store cannot be opened.
+        OSError: the salt cannot be read.
+    """
+    database = open_database(settings.db)
+    directory = log_directory(settings, database)
+    clock = SystemClock()
+    try:
+        salt = settings.subject_salt.encode() if settings.subject_salt else read_salt(directory)
+        yield PipelineParts(
+            store=SqlControlStore(database, clock),
+            blobs=open_blobs(settings, beside(database)),
+            keys=SubjectKeys(salt),
+            event_log=directory,
+            clock=clock,
+        )
+    finally:
+        await database.close()
+
+
+def open_sources(places: Sequence[str], event_log: Path | None, tenant_id: str) -> SourceFiles:
+    """The sources at some places (files, folders, ``s3://bucket/prefix``), and a tenant's part of the service's log.
+
+    Raises:
+        FileNotFoundError: one is not there.
+    """
+    sources: dict[str, SourceFiles] = {place.rstrip("/"): _open_source(place) for place in places}
+    if event_log is not None:
+        sources["event-log"] = SourceFolder(event_log / "events" / tenant_id)
+    return JoinedSources(sources)
+
+
+def _open_source(place: str) -> SourceFiles:
+    if not place.startswith("s3://"):
+        return SourceFolder(Path(place))
+    from recsys.storage.object_store_blobs import open_s3
+    from recsys.storage.source_objects import SourceObjects
+
+    return SourceObjects(open_s3(place))

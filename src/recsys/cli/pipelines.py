@@ -1,0 +1,101 @@
+"""``recsys pipelines``: from raw events to a published manifest, as a whole or stage by stage."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import typer
+
+from recsys.cli.pipeline_options import OPTIONS, take_options
+from recsys.cli.pipeline_session import PipelineSession, opened_session
+
+
+def pipelines_group() -> typer.Typer:
+    """The commands about pipelines."""
+    app = typer.Typer(no_args_is_help=True, help="Build signals from events, and publish them as a manifest.")
+    for name, stage in _STAGES.items():
+        _register(app, name, stage)
+    return app
+
+
+def run(session: PipelineSession) -> None:
+    """Run all stages: ingest, canonicalise, validate, compute, publish.
+
+    Exit code 0 when it was published (with --dry-run: when it could be), 1 when it failed, 2 when a gate failed or
+    there was nothing to publish. A run that was interrupted goes on where it was.
+    """
+    from recsys.pipelines.errors import PipelineError
+
+    pipeline = session.pipeline
+    pipeline.ingest(session.sources())
+    pipeline.canonicalise()
+    validation = pipeline.validate()
+    made = pipeline.compute() if validation.passed else []
+    published = None
+    try:
+        if validation.passed and session.options.dry_run:
+            session.note("This was a dry run: nothing was published.")
+        else:
+            published = session.publish(made)
+    except PipelineError:
+        pipeline.end()  # it was judged; what is still to be done after other errors is done by the next run
+        raise
+    finally:
+        paths = pipeline.report(made, published, session.now(), dry_run=session.options.dry_run)
+        session.note(f"Report: {paths[1]}")
+    pipeline.end()
+    session.answer(json.loads(paths[0].read_bytes()), published)
+
+
+def ingest(session: PipelineSession) -> None:
+    """Read the sources into staged tables; what cannot count is set aside."""
+    session.answer([msgspec.to_builtins(each) for each in session.pipeline.ingest(session.sources())])
+
+
+def canonicalise(session: PipelineSession) -> None:
+    """Make the tables of the window's days from what is staged."""
+    session.answer(msgspec.to_builtins(session.pipeline.canonicalise()))
+
+
+def validate(session: PipelineSession) -> None:
+    """Judge the window's events. Exit code 2 when a gate fails."""
+    validation = session.pipeline.validate()
+    session.answer(msgspec.to_builtins(validation))
+    session.require(validation)
+
+
+def compute(session: PipelineSession) -> None:
+    """Compute the artifacts of the window's events; one that is there for the same input is not made again."""
+    session.answer([msgspec.to_builtins(each) for each in session.pipeline.compute()])
+
+
+def publish(session: PipelineSession) -> None:
+    """Publish what was computed of validated events. Exit code 2 when there is nothing, or a gate failed."""
+    published = session.publish(session.pipeline.compute())
+    session.pipeline.end()
+    session.answer(msgspec.to_builtins(published), published)
+
+
+_STAGES: dict[str, Callable[[PipelineSession], None]] = {
+    "run": run,
+    "ingest": ingest,
+    "canonicalise": canonicalise,
+    "validate": validate,
+    "compute": compute,
+    "publish": publish,
+}
+
+
+def _register(app: typer.Typer, name: str, stage: Callable[[PipelineSession], None]) -> None:
+    """Make a stage a command with the options that all of them share."""
+
+    def command(**values: Any) -> None:
+        with opened_session(take_options(values)) as session:
+            stage(session)
+
+    command.__signature__ = inspect.Signature(OPTIONS)  # type: ignore[attr-defined]
+    app.command(name, help=inspect.cleandoc(stage.__doc__ or ""))(command)

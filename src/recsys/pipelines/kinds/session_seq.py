@@ -1,0 +1,42 @@
+"""``session_seq``: which item was looked at right after which, within a session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import ibis
+import pyarrow as pa
+
+from recsys.pipelines.kinds.cooc import faded
+from recsys.pipelines.pairs import flatten, list_rows, long_form
+from recsys.ranking.weighting import weigh
+
+if TYPE_CHECKING:
+    from recsys.pipelines.engine import Expression
+    from recsys.pipelines.settings import SessionSeq
+    from recsys.pipelines.visits import Coded
+    from recsys.pipelines.window import Window
+
+
+def steps(coded: Coded) -> Expression:
+    """From one item to the next, another one: session, item, following, day. The same item again is no step."""
+    events = coded.events.filter(coded.events.session >= 0)
+    order = ibis.window(group_by="session", order_by=["at", "item", "event_type"])
+    led = events.select("session", "item", following=events.item.lead().over(order))
+    taken = led.filter(led.following.notnull() & (led.following != led.item))
+    return taken.join(coded.sessions.select("session", "day"), "session")
+
+
+def step_sums(weighted: Expression, size: int) -> Expression:
+    """Σ of the weights by key: item · size + following."""
+    keyed = weighted.select(key=weighted.item.cast("int64") * size + weighted.following, weight=weighted.weight)
+    return keyed.group_by("key").agg(total=keyed.weight.sum().cast("int64"))
+
+
+def session_seq(coded: Coded, settings: SessionSeq, window: Window) -> pa.Table:
+    """Columns item_id, neighbor_id, score: how often, faded by age."""
+    engine, size = coded.engine, len(coded.items)
+    weighted = faded(engine, steps(coded), window, settings.half_life_days, "following")
+    sums = engine.fetch(step_sums(weighted, size))
+    lists = list_rows(sums.column("key").to_numpy(), sums.column("total").to_numpy(), size)
+    return long_form(flatten(weigh(lists, "count", keep=settings.neighbours)), coded.items)

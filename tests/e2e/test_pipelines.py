@@ -1,0 +1,187 @@
+"""``recsys pipelines`` on a real database and artifact directory: from files to a manifest, and its exit codes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from recsys.artifacts.codec import decode
+from recsys.cli.commands import build_app
+from recsys.domain.subject import subject_key
+from tests.support.databases import SqliteTemplate
+from tests.support.object_store import fresh_prefix, object_store, tamper
+
+SALT = "0123456789abcdef"
+WINDOW = ("--start", "2026-01-01", "--end", "2026-01-04")
+
+
+class Shop:
+    """A tenant ``shop`` in a fresh database, with files to read from."""
+
+    def __init__(self, db: str, directory: Path) -> None:
+        self.db = db
+        self.directory = directory
+        (directory / "in").mkdir()
+        self.tenant: dict[str, Any] = json.loads(self.call("tenant", "create", "shop", "--json").stdout)
+
+    def call(self, *arguments: str) -> Result:
+        environment = {"RECSYS_DB": self.db, "RECSYS_TENANT": "shop", "RECSYS_SUBJECT_SALT": SALT}
+        environment["RECSYS_ARTIFACTS"] = str(self.directory / "artifacts")
+        environment["RECSYS_LOG_DIR"] = str(self.directory / "log")
+        return CliRunner().invoke(build_app(), arguments, env=environment)
+
+    def pipelines(self, stage: str, *arguments: str) -> Result:
+        given = ("-s", "home", *WINDOW, "--work", str(self.directory / "work"), "--threads", "1")
+        return self.call("pipelines", stage, *given, *arguments)
+
+    def run(self, *arguments: str, stage: str = "run") -> Result:
+        return self.pipelines(stage, "--source", str(self.directory / "in"), *arguments)
+
+    def put(self, *more: str, name: str = "in/a.jsonl", **fields: Any) -> None:
+        records = [
+            {"event_id": f"e{number}", "type": "view", "at": f"2026-01-0{1 + number % 4}T00:{number // 4:02}:00Z",
+             "user_id": f"u{number % 9}", "item_id": f"i{number % 5}"} | fields for number in range(60)
+        ]  # fmt: skip
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(line + "\n" for line in (*map(json.dumps, records), *more)))
+
+    def manifest(self) -> Any:
+        answer = self.call("manifest", "get", "-s", "home", "--json")
+        return json.loads(answer.stdout)["manifest"]["current"] if answer.exit_code == 0 else None
+
+    def artifact(self, kind: Any) -> Any:
+        sha256 = self.manifest()[kind].removeprefix("sha256:")
+        (file,) = (self.directory / "artifacts").rglob(f"{sha256}.arrow")
+        return decode(kind, file.read_bytes())
+
+
+@pytest.fixture
+def shop(sqlite_template: SqliteTemplate, tmp_path: Path) -> Shop:
+    return Shop(sqlite_template.fresh(), tmp_path)
+
+
+def test_a_run_publishes_and_the_same_again_changes_nothing(shop: Shop) -> None:
+    shop.put()
+    first = shop.run("--reason", "nightly")
+    assert (first.exit_code, first.stdout.split(":")[0]) == (0, "Published")
+    before = shop.manifest()
+    assert set(before) == {"popularity", "cooc", "implicit", "session_seq", "session_knn", "history"}
+    again = shop.run()
+    assert (again.exit_code, shop.manifest()) == (0, before)
+    assert "served already" in again.stdout
+    assert "nightly" in shop.call("history", "--json").stdout
+
+
+def test_users_of_raw_files_have_the_keys_by_which_serving_looks_them_up(shop: Shop) -> None:
+    shop.put()
+    shop.run()
+    expected = {subject_key(SALT.encode(), shop.tenant["id"], "user_id", f"u{number}") for number in range(9)}
+    assert set(shop.artifact("history").to_table().column("user_id").to_pylist()) == expected
+
+
+def test_without_a_source_the_service_s_log_is_read(shop: Shop) -> None:
+    name = f"log/events/{shop.tenant['id']}/2026-01-05/w-0000.jsonl"
+    shop.put(name=name, schema="event_v1", subject="0" * 32, surface="home", received_at="2026-01-05T00:00:00Z")
+    assert shop.pipelines("run").exit_code == 0
+    assert shop.artifact("popularity").items.to_list() == [f"i{number}" for number in range(5)]
+
+
+def test_events_in_an_object_store_give_the_same_manifest_as_files(shop: Shop) -> None:
+    shop.put()
+    shop.run()
+    by_file = shop.manifest()
+    with object_store():
+        place = fresh_prefix()
+        tamper(place, "events/a.jsonl", (shop.directory / "in" / "a.jsonl").read_bytes())
+        again = shop.pipelines("run", "--source", place)
+        assert (again.exit_code, shop.manifest()) == (0, by_file)
+        missing = shop.pipelines("run", "--source", fresh_prefix())
+        assert missing.exit_code == 1
+        assert "no files" in missing.stderr
+
+
+def test_a_failing_gate_is_exit_code_2_says_which_rows_and_leaves_what_is_served(shop: Shop) -> None:
+    shop.put()
+    shop.run()
+    before = shop.manifest()
+    shop.put("{bad", '{"event_id": "x', "\0")
+    failed = shop.run()
+    assert failed.exit_code == 2
+    assert "set_aside: 3 records" in failed.stderr
+    assert "a.jsonl:61: malformed" in failed.stderr
+    assert shop.manifest() == before
+    report = json.loads(next((shop.directory / "work").rglob("report.json")).read_text())
+    assert report["published"] is None
+
+
+def test_a_dry_run_publishes_nothing_and_is_fine(shop: Shop) -> None:
+    shop.put()
+    assert shop.run("--dry-run").exit_code == 0
+    assert shop.manifest() is None
+
+
+def test_stage_by_stage_is_the_same_as_a_run(shop: Shop) -> None:
+    shop.put()
+    for stage in ("ingest", "canonicalise", "validate", "compute"):
+        assert shop.run(stage=stage).exit_code == 0
+        assert shop.manifest() is None
+    assert shop.run(stage="publish").exit_code == 0
+    by_stage = shop.manifest()
+    assert "served already" in shop.run().stdout
+    assert shop.manifest() == by_stage
+
+
+def test_publishing_before_validation_is_exit_code_2(shop: Shop) -> None:
+    shop.put()
+    shop.run(stage="ingest")
+    shop.run(stage="canonicalise")
+    refused = shop.run(stage="publish")
+    assert refused.exit_code == 2
+    assert "not validated" in refused.stderr
+
+
+def test_only_the_kinds_asked_for_are_replaced(shop: Shop) -> None:
+    shop.put()
+    shop.run("--kinds", "popularity,cooc")
+    before = shop.manifest()
+    shop.put(item_id="other", event_id="new")
+    settings = shop.directory / "settings.json"
+    settings.write_text('{"gates": {"max_duplicate_share": 1, "max_drift": 1, "min_volume_ratio": 0, '
+                        '"max_missing_days_share": 1}}')  # fmt: skip
+    assert shop.run("--kinds", "popularity", "--settings", str(settings)).exit_code == 0
+    after = shop.manifest()
+    assert set(after) == {"popularity", "cooc"}
+    assert after["cooc"] == before["cooc"]
+    assert after["popularity"] != before["popularity"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--source", "/nowhere"), 2, "There is no /nowhere"),
+        (("--kinds", "popularty"), 2, "popularty"),
+        (("--segment", "../other"), 2, "--segment"),
+        (("--kinds", "embedding"), 1, "--vectors"),
+        (("--end", "2025-12-31"), 2, "before --start"),
+        (("--end", "2028-01-01"), 1, "max_days_backfill"),
+        (("--tenant", "nobody"), 1, "no such tenant"),
+    ],
+)
+def test_what_cannot_be_done_says_why(shop: Shop, arguments: tuple[str, ...], code: int, said: str) -> None:
+    shop.put()
+    result = shop.run(*arguments)
+    assert result.exit_code == code
+    assert said in " ".join(result.stderr.split())
+
+
+def test_a_wrong_setting_is_named(shop: Shop) -> None:
+    shop.put()
+    settings = shop.directory / "settings.json"
+    settings.write_text('{"cooc": {"weighting": "jaccard", "neighbors": 3}}')
+    result = shop.run("--settings", str(settings))
+    assert result.exit_code == 2
+    assert "/cooc/weighting" in result.stderr
+    assert "neighbours" in result.stderr
