@@ -17,6 +17,7 @@ import uvicorn
 
 from recsys.bootstrap.supervisor import StartFailed, Supervisor
 from recsys.ranking.warm_up import warm_up
+from recsys.service.hot_protocol import protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +74,7 @@ def server_config(settings: Settings) -> uvicorn.Config:
         port=settings.port,
         workers=settings.workers,
         loop="uvloop",
-        http="httptools",
+        http=protocol() if settings.fast_http else "httptools",
         ws="none",
         interface="asgi3",  # the switch hands over what its handlers return, which uvicorn takes for ASGI 2
         lifespan="on",

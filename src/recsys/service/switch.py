@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from recsys.domain.errors import Fault, InvalidRequest, MethodNotAllowed
 from recsys.service.asgi import send_answer
+from recsys.service.hot import AnswerHandler
 from recsys.service.problem import problem
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ class Switch:
         self._service = service
         self._hot = hot
         self._rest = rest
+
+    @property
+    def immediate(self) -> dict[bytes, AnswerHandler]:
+        """The handlers that need not wait for anything, by path, for a server that calls them itself."""
+        return {path.encode(): hot for path, hot in self._hot.items() if isinstance(hot, AnswerHandler)}
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Send a request where it belongs."""

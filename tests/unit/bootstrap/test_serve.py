@@ -15,6 +15,7 @@ import uvicorn
 from recsys.bootstrap.serve import FACTORY, port_fault, serve, server_config
 from recsys.bootstrap.settings import Settings, SettingsError
 from recsys.bootstrap.supervisor import StartFailed, Supervisor
+from recsys.service.hot_protocol import HotProtocol
 from tests.support.server import free_port
 
 
@@ -61,7 +62,8 @@ def test_the_directory_goes_when_a_signal_ends_the_run_early(
 def test_what_uvicorn_is_told() -> None:
     told = server_config(Settings(port=9, workers=3, shutdown_s=7, drain_s=2))
     assert (told.app, told.factory, told.port, told.workers) == (FACTORY, True, 9, 3)
-    assert (told.loop, told.http, told.access_log) == ("uvloop", "httptools", False)
+    assert (told.loop, told.http, told.access_log) == ("uvloop", HotProtocol, False)
+    assert server_config(Settings(fast_http=False)).http == "httptools"
     assert told.timeout_graceful_shutdown == 5, "the drain is part of the time for shutting down"
     assert server_config(Settings(shutdown_s=1, drain_s=2)).timeout_graceful_shutdown == 0
 

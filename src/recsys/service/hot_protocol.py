@@ -1,0 +1,186 @@
+"""HTTP as uvicorn speaks it, but hot requests are answered where they are read: no task, no scope, one write.
+
+It builds on the inside of uvicorn's protocol, so :func:`protocol` hands it out only for the versions it is tested with.
+Whatever is not a plain request of a hot path goes uvicorn's own way (docs/adr/0010-hot-protocol.md).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from recsys.service.switch import Switch
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Mapping
+
+    from uvicorn.config import Config
+    from uvicorn.server import ServerState
+
+    from recsys.service.hot import AnswerHandler, Headers
+
+TESTED_WITH: Final = ("0.54.",)
+_WAITED_FOR: Final = frozenset((b"expect", b"transfer-encoding"))
+_LONGEST_NUMBER: Final = 18
+
+_log = logging.getLogger(__name__)
+
+
+def protocol(version: str = uvicorn.__version__) -> type[HotProtocol] | str:
+    """What to tell uvicorn to speak: this protocol, or the one it builds on where its inside may be another."""
+    if version.startswith(TESTED_WITH):
+        return HotProtocol
+    _log.warning("uvicorn %s is not one that RECSYS_FAST_HTTP is tested with; its own protocol serves", version)
+    return "httptools"
+
+
+class HotProtocol(HttpToolsProtocol):
+    """One connection.
+
+    Between two events at most one request is answered at once: who sends a hundred in one go waits in uvicorn's queue
+    for the others' turns. So does who does not read the answers, and who has a slower request under way.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._handlers = _immediate(config)
+        self._handler: AnswerHandler | None = None
+        self._given: Headers = {}
+        self._body: list[bytes] = []
+        self._had_turn = False
+        self._leaving = False
+        self._quiet_since: float | None = None
+        self._watch: asyncio.TimerHandle | None = None
+
+    # --- what uvicorn's protocol does, with another way for hot requests
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget a request that is not complete."""
+        self._handler = None
+        if self._watch is not None:
+            self._watch.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on."""
+        self._had_turn = False
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """Remember nothing of the request before; uvicorn's scope is made only for requests that go its way."""
+        self.url = b""
+        self.headers = []
+        self._quiet_since = None
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Choose the way."""
+        handler = self._handlers.get(self.url)
+        if handler is None or self._had_turn or not self._is_plain(given := dict(self.headers), handler.body_bytes):
+            self._go_uvicorns_way()
+        else:
+            self._handler, self._given, self._body = handler, given, []
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        if self._handler is None:
+            super().on_body(body)
+        else:
+            self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """Answer."""
+        if self._handler is None:
+            super().on_message_complete()
+            return
+        status, headers, body = self._handler.reply(self._given, b"".join(self._body))
+        self._handler = None
+        self._had_turn = True
+        headers.append((b"content-length", b"%d" % len(body)))
+        if self._leaving:
+            headers.append((b"connection", b"close"))
+        lines = [b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *headers)]
+        self.transport.write(b"".join((STATUS_LINE[status], *lines, b"\r\n", body)))
+        self.server_state.total_requests += 1
+        if self._leaving:
+            self.transport.close()
+        else:
+            self._begin_quiet()
+
+    def shutdown(self) -> None:
+        """End once what is under way is answered."""
+        if self._handler is None:
+            super().shutdown()
+        else:
+            self._leaving = True
+
+    # --- the ways
+
+    def _is_plain(self, given: Headers, most: int) -> bool:
+        """Whether a request can be answered as soon as its body is there, on a connection that then stays."""
+        length, parser = given.get(b"content-length", b"0"), self.parser
+        under_way: RequestResponseCycle | None = self.cycle  # there is none before the first
+        return (
+            parser.get_method() == b"POST"
+            and parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+            and not parser.should_upgrade()
+            and _WAITED_FOR.isdisjoint(given)
+            and len(length) <= _LONGEST_NUMBER
+            and length.isdigit()
+            and int(length) <= most
+            and (under_way is None or under_way.response_complete)
+            and not self.flow.write_paused
+        )
+
+    def _go_uvicorns_way(self) -> None:
+        """Tell uvicorn's protocol what has been read of a request."""
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        super().on_url(url)
+        for name, value in headers:
+            super().on_header(name, value)
+        super().on_headers_complete()
+
+    # --- a quiet connection is closed
+
+    def _begin_quiet(self) -> None:
+        """Let the time run after which a quiet connection is closed; one timer sees to many requests."""
+        self._quiet_since = self.loop.time()
+        if self._watch is None:
+            self._watch = self.loop.call_later(self.timeout_keep_alive, self._close_if_quiet)
+
+    def _close_if_quiet(self) -> None:
+        self._watch = None
+        if self._quiet_since is None:  # not quiet: whoever answers what is under way lets the time run again
+            return
+        left = self._quiet_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._watch = self.loop.call_later(left, self._close_if_quiet)
+        else:
+            self.timeout_keep_alive_handler()
+
+
+def _immediate(config: Config) -> Mapping[bytes, AnswerHandler]:
+    """The handlers that answer at once, by path; none where uvicorn is told to do more with each request."""
+    application: Any = config.loaded_app
+    while not isinstance(application, Switch):
+        application = getattr(application, "app", None)  # a middleware of uvicorn, about clients' addresses
+        if application is None:
+            return {}
+    if config.access_log or config.root_path or config.limit_concurrency is not None:
+        return {}
+    return application.immediate
