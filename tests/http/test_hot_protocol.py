@@ -247,6 +247,25 @@ async def test_a_server_that_ends_answers_what_is_half_there_and_closes(loaded: 
         other.close()
 
 
+@pytest.mark.parametrize("kind", [HotProtocol, HttpToolsProtocol])
+async def test_a_server_that_drains_closes_after_an_answer(
+    loaded: httpx.AsyncClient, api: Api, at_once: list[bytes], kind: type[HttpToolsProtocol]
+) -> None:
+    """What was sent along with the last request that is answered is not done: the client hears nothing of it."""
+    async with serving(api, kind) as served:
+        reader, writer = await served.connect()
+        writer.write(post()[:-5])
+        await asyncio.sleep(0.02)
+        served.state.default_headers.append((b"connection", b"close"))
+        writer.write(post()[-5:] + post(number=2) + LAST)
+        said = await asyncio.wait_for(reader.read(), 5)
+        assert (said.count(b"HTTP/1.1 200 OK"), said.count(b"\r\nconnection: close\r\n")) == (1, 1)
+        writer.close()
+        await asyncio.sleep(0.02)
+        assert not served.state.connections
+    assert len(at_once) == (kind is HotProtocol)
+
+
 async def test_a_quiet_connection_is_closed_and_a_busy_one_is_not(loaded: httpx.AsyncClient, api: Api) -> None:
     loop = asyncio.get_running_loop()
     async with serving(api, HotProtocol, timeout_keep_alive=QUIET_S) as served:

@@ -30,8 +30,8 @@ BLENDED, PERSONALISED, FINAL = range(3)  # rows of Table.scores
 # Table.tally; VERDICTS + verdict: how many items got it
 (
     COUNT, SLOTS, WALKED, BOOSTS_WALKED, POPULAR_COUNT, BOOSTED_COUNT, NEIGHBOUR_COUNT, INCLUDED_COUNT, PIN_COUNT,
-    CHOSEN, OPEN, NODES, FANOUT, BASELINE, SEMANTIC, TAGS_SEEN, VERDICTS,
-) = range(17)  # fmt: skip
+    CHOSEN, OPEN, NODES, FANOUT, BASELINE, SEMANTIC, TAGS_SEEN, FETCHED, BUCKET, FRESH, COMPARED, VERDICTS,
+) = range(21)  # fmt: skip
 
 _NO_CAP: Final = np.int32(2**31 - 1)
 _NEVER: Final = np.int64(-(2**63))
@@ -78,6 +78,8 @@ def _table(at: Addresses) -> Table:
         int32s(pointer(at[44]), at[45]),
         int32s(pointer(at[46]), at[47]),
         float64s(pointer(at[48]), at[49]),
+        int32s(pointer(at[50]), at[51]),
+        float64s(pointer(at[52]), at[53]),
     )
 
 
@@ -555,19 +557,38 @@ def _before(table: Table, one: int, other: int) -> bool:
 
 
 @inlined_raw
-def _sift_down(table: Table, at: int, size: int) -> None:
-    heap = table.heap
-    entry = heap[at]
+def _sift_down(table: Table, heap: Indices, root: int, at: int, size: int) -> None:
+    """Let the entry at place ``at`` of the heap ``heap[root:root + size]`` sink to where it belongs."""
+    entry = heap[root + at]
     while True:
         child = 2 * at + 1
         if child >= size:
             break
-        if child + 1 < size and _before(table, heap[child + 1], heap[child]):
+        if child + 1 < size and _before(table, heap[root + child + 1], heap[root + child]):
             child += 1
-        if not _before(table, heap[child], entry):
+        if not _before(table, heap[root + child], entry):
             break
-        heap[at] = heap[child]
+        heap[root + at] = heap[root + child]
         at = child
+    heap[root + at] = entry
+
+
+@inlined_raw
+def _pop(table: Table, heap: Indices, root: int, size: int) -> int:
+    """Take the entry at the top of the heap ``heap[root:root + size]``."""
+    top = heap[root]
+    heap[root] = heap[root + size - 1]
+    _sift_down(table, heap, root, 0, size - 1)
+    return top
+
+
+@inlined_raw
+def _push(table: Table, heap: Indices, size: int, entry: int) -> None:
+    """Add an entry to the heap ``heap[:size]``."""
+    at = size
+    while at > 0 and _before(table, entry, heap[(at - 1) >> 1]):
+        heap[at] = heap[(at - 1) >> 1]
+        at = (at - 1) >> 1
     heap[at] = entry
 
 
@@ -620,20 +641,25 @@ def _fetch_tags(table: Table, surface: Surface, begin: int, end: int) -> None:
 
 
 @inlined_raw
-def _enter(table: Table, surface: Surface, wish: Wish, begin: int, end: int, size: int, s_max: float) -> int:
-    """Put the ranked entries from ``begin`` to below ``end`` on the heap; its new size."""
-    _fetch_tags(table, surface, begin, end)
+def _end_of(table: Table, bucket: int) -> int:
+    """Where a bucket ends in ``ranked``; it begins where the one before it ends."""
+    return table.buckets[bucket + 1] if bucket + 1 < table.buckets.size else table.tally[OPEN]
+
+
+@inlined_raw
+def _open_bucket(table: Table, surface: Surface, wish: Wish, s_max: float) -> None:
+    """Make the next bucket a heap by relevance."""
+    bucket = table.tally[BUCKET] + 1
+    begin, end = table.buckets[bucket], _end_of(table, bucket)
+    if table.tally[FETCHED] < end:
+        table.tally[FETCHED] = min(begin + _AT_ONCE, table.tally[OPEN])
+        _fetch_tags(table, surface, begin, table.tally[FETCHED])
     for number in range(begin, end):
         entry = table.ranked[number]
-        table.compared[entry] = 0
         table.gains[entry] = _relevance(wish, table.scores[FINAL, entry], s_max)
-        at = size
-        while at > 0 and _before(table, entry, table.heap[(at - 1) >> 1]):
-            table.heap[at] = table.heap[(at - 1) >> 1]
-            at = (at - 1) >> 1
-        table.heap[at] = entry
-        size += 1
-    return size
+    for at in range((end - begin) // 2 - 1, -1, -1):
+        _sift_down(table, table.ranked, begin, at, end - begin)
+    table.tally[BUCKET], table.tally[FRESH] = bucket, end - begin
 
 
 @inlined_raw
@@ -676,68 +702,93 @@ def _fits(table: Table, surface: Surface, entry: int) -> bool:
 
 
 @inlined_raw
-def _likeness(table: Table, surface: Surface, item: int, since: int) -> float:
-    """The largest Jaccard similarity of an item's tags to those of the answer's items from number ``since`` on."""
+def _likeness(table: Table, surface: Surface, item: int, since: int, until: int) -> float:
+    """The largest Jaccard similarity of an item's tags to those of the answer's items ``since`` … ``until`` − 1.
+
+    It grows with the tags in common, so the largest of all that are met while these are counted is that of the counts.
+    """
     begin, end = surface.tag_starts[item], surface.tag_starts[item + 1]
     likeness = 0.0
     for at in range(begin, end):
         node = table.tag_node[surface.tags[at]]
         while node >= 0 and table.node_number[node] >= since:
-            table.shared[table.node_number[node]] += 1
-            node = table.node_next[node]
-    for at in range(begin, end):
-        node = table.tag_node[surface.tags[at]]
-        while node >= 0 and table.node_number[node] >= since:
             number = table.node_number[node]
+            shared = table.shared[number] + 1
+            table.shared[number] = shared
             other = table.items[table.chosen[number]]
-            shared = table.shared[number]
             either = (end - begin) + (surface.tag_starts[other + 1] - surface.tag_starts[other]) - shared
-            likeness = max(likeness, shared / max(either, 1))
-            table.shared[number] = 0
+            likeness = max(likeness, shared / either)
             node = table.node_next[node]
+    if likeness > 0.0:
+        for number in range(since, until):
+            table.shared[number] = 0
     return likeness
 
 
 @inlined_raw
-def _choose(table: Table, surface: Surface, wish: Wish, capped: bool, s_max: float) -> None:
-    """Fill ``chosen`` to k: the best first, and lazily.
+def _compare(table: Table, surface: Surface, wish: Wish, entry: int, chosen: int, s_max: float) -> None:
+    """Bring an entry's gain up to date with the ``chosen`` entries."""
+    likeness = _likeness(table, surface, table.items[entry], table.compared[entry], chosen)
+    gain = _relevance(wish, table.scores[FINAL, entry], s_max) - (1.0 - wish.mmr_lambda) * likeness
+    table.gains[entry] = min(table.gains[entry], gain)
+    table.compared[entry] = chosen
 
-    An entry's gain is an upper bound until it is compared with all that are chosen, so whoever is at the top of the
-    heap and up to date is the best of all. Buckets enter the heap only when a later one could hold a better one.
+
+@inlined_raw
+def _take_best(table: Table, surface: Surface, wish: Wish, chosen: int, s_max: float) -> int:
+    """Take the best of the entries that are left; −1: none is.
+
+    An entry's gain is an upper bound until it is compared with all that are ``chosen``. ``ranked`` is gone through
+    bucket by bucket, each a heap of entries that are not compared with any; those that are stand in ``heap``. So who is
+    at the top of one, comes before the other's top and is up to date, is the best of all. For as long as that decides,
+    nothing is known of later buckets but an upper bound.
     """
-    _sort_into_buckets(table, s_max)
-    diverse = wish.mmr_lambda > 0.0
-    noting = capped or diverse
-    pins = table.tally[PIN_COUNT]
-    if noting:
-        for number in range(pins):
-            _take(table, surface, table.chosen[number], number)
-    chosen, size, entered, bucket, bound = pins, 0, 0, 0, np.inf
-    while chosen < wish.k:
-        while entered < table.tally[OPEN] and (size == 0 or table.gains[table.heap[0]] < bound):
-            begin = entered
-            while entered < min(begin + _AT_ONCE, table.tally[OPEN]):
-                bucket += 1
-                entered = table.buckets[bucket] if bucket < table.buckets.size else table.tally[OPEN]
-            size = _enter(table, surface, wish, begin, entered, size, s_max)
-            bound = _relevance(wish, _best_of(bucket, s_max), s_max)
-        if size == 0:
-            break
-        entry = table.heap[0]
-        if diverse and table.compared[entry] < chosen:
-            likeness = _likeness(table, surface, table.items[entry], table.compared[entry])
-            gain = _relevance(wish, table.scores[FINAL, entry], s_max) - (1.0 - wish.mmr_lambda) * likeness
-            table.gains[entry] = min(table.gains[entry], gain)
-            table.compared[entry] = chosen
+    ranked, heap, tally = table.ranked, table.heap, table.tally
+    while True:
+        while tally[FRESH] == 0 and tally[BUCKET] + 1 < table.buckets.size:
+            bound = _relevance(wish, _best_of(tally[BUCKET] + 1, s_max), s_max)
+            if tally[COMPARED] > 0 and table.gains[heap[0]] >= bound:
+                break
+            _open_bucket(table, surface, wish, s_max)
+        begin = table.buckets[tally[BUCKET]]
+        if tally[FRESH] > 0 and (tally[COMPARED] == 0 or _before(table, ranked[begin], heap[0])):
+            entry = _pop(table, ranked, begin, tally[FRESH])
+            tally[FRESH] -= 1
+            if wish.mmr_lambda == 0.0 or chosen == 0:
+                return entry
+            table.compared[entry] = 0
+            _compare(table, surface, wish, entry, chosen, s_max)
+            _push(table, heap, tally[COMPARED], entry)
+            tally[COMPARED] += 1
+        elif tally[COMPARED] == 0:
+            return -1
+        elif table.compared[heap[0]] < chosen:
+            _compare(table, surface, wish, heap[0], chosen, s_max)
+            _sift_down(table, heap, 0, 0, tally[COMPARED])
         else:
-            if not capped or _fits(table, surface, entry):
-                if noting:
-                    _take(table, surface, entry, chosen)
-                table.chosen[chosen] = entry
-                chosen += 1
-            size -= 1
-            table.heap[0] = table.heap[size]
-        _sift_down(table, 0, size)
+            tally[COMPARED] -= 1
+            return _pop(table, heap, 0, tally[COMPARED] + 1)
+
+
+@inlined_raw
+def _choose(table: Table, surface: Surface, wish: Wish, capped: bool, s_max: float) -> None:
+    """Fill ``chosen`` to k: the best first."""
+    _sort_into_buckets(table, s_max)
+    table.tally[FETCHED], table.tally[BUCKET], table.tally[FRESH], table.tally[COMPARED] = 0, -1, 0, 0
+    noting = capped or wish.mmr_lambda > 0.0
+    chosen = table.tally[PIN_COUNT]
+    if noting:
+        for number in range(chosen):
+            _take(table, surface, table.chosen[number], number)
+    while chosen < wish.k:
+        entry = _take_best(table, surface, wish, chosen, s_max)
+        if entry < 0:
+            break
+        if not capped or _fits(table, surface, entry):
+            if noting:
+                _take(table, surface, entry, chosen)
+            table.chosen[chosen] = entry
+            chosen += 1
     table.tally[CHOSEN] = chosen
     if noting:
         _untake(table, surface)
@@ -756,6 +807,14 @@ def _order_chosen(table: Table) -> None:
             chosen[at] = chosen[at - 1]
             at -= 1
         chosen[at] = entry
+
+
+@inlined_raw
+def _write_answer(table: Table) -> None:
+    """Put items and scores of the chosen together: Python would pick them out one by one."""
+    for number in range(table.tally[CHOSEN]):
+        table.answer[number] = table.items[table.chosen[number]]
+        table.answer_scores[number] = table.scores[FINAL, table.chosen[number]]
 
 
 @compiled_raw
@@ -784,7 +843,7 @@ def find_answer(
     Numbers come one by one: a tuple of them takes longer to hand over than the answer to find.
     ``order``: the items in order of popularity; ``anchors``: whose tags make the profile, empty when nothing is
     personalised; ``included``: the only candidates, when ``only_included``; the numbers are those of a ``Wish``. The
-    answer is in ``chosen``.
+    answer is in ``chosen`` and ``answer``.
     """
     table, surface, bounds = _table(table_at), _surface(surface_at), _bounds(bounds_at)
     wish = Wish(k, max_pins, fanout, baseline, alpha, beta, gamma, mmr_lambda, uplift, certainty, top_tags)
@@ -808,6 +867,7 @@ def find_answer(
         fanout *= _WIDEN
     table.tally[FANOUT] = fanout
     _order_chosen(table)
+    _write_answer(table)
     _forget_profile(table, surface, anchors)
     _unset_bounds(table, bounds)
 

@@ -50,8 +50,8 @@ def removed(tally: Sequence[int]) -> dict[str, int]:
 class Outcome:
     """What there is to say about the ranking of a plan; reads the workspace, so it lasts as long as that is kept.
 
-    ``chosen``: the entries of the answer in order, ``items`` these items, ``pinned`` the first of them; ``injected``:
-    the pinned items that no source names; ``candidates``: how many different items were drawn.
+    ``chosen``: the entries of the answer in order, ``items`` and ``scores`` theirs, ``pinned`` the first of the items;
+    ``injected``: the pinned items that no source names; ``candidates``: how many different items were drawn.
     """
 
     def __init__(self, plan: Plan, workspace: Workspace) -> None:
@@ -60,7 +60,8 @@ class Outcome:
         self.tally: list[int] = table.tally.tolist()
         self.count = self.tally[kernel.COUNT]
         self.chosen: list[int] = table.chosen[: self.tally[kernel.CHOSEN]].tolist()
-        self.items: list[int] = table.items[self.chosen].tolist()
+        self.items: list[int] = table.answer[: len(self.chosen)].tolist()
+        self.scores: list[float] = table.answer_scores[: len(self.chosen)].tolist()
         self.pinned: list[int] = self.items[: self.tally[kernel.PIN_COUNT]]
         self.injected = self._injected()
         self.candidates = self.tally[kernel.OPEN] + len(self.pinned) - len(self.injected)
@@ -78,10 +79,8 @@ class Outcome:
         }
 
     def _injected(self) -> list[int]:
-        if not self.pinned:
-            return []
-        origin = self.table.origin[self.chosen[: len(self.pinned)]].tolist()
-        return [item for item, from_ in zip(self.pinned, origin, strict=True) if from_ == kernel.PINNED]
+        origin = self.table.origin
+        return [item for item, entry in zip(self.pinned, self.chosen, strict=False) if origin[entry] == kernel.PINNED]
 
     def entry(self, item: int) -> int | None:
         """The entry of an item that was scored; None: it was not."""

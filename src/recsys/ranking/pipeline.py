@@ -97,11 +97,10 @@ def _rank(plan: Plan) -> Ranking:
 def _ranked(plan: Plan, outcome: Outcome) -> list[RankedItem]:
     options = plan.request.options
     item_ids = plan.state.signals.ids.texts(outcome.items)
-    scores = outcome.table.scores[kernel.FINAL, outcome.chosen].tolist()
     if options.explain == "none" and not options.include_reasons:
         return [
             RankedItem(item_id=item_id, rank=at, score=score)
-            for at, (item_id, score) in enumerate(zip(item_ids, scores, strict=True), 1)
+            for at, (item_id, score) in enumerate(zip(item_ids, outcome.scores, strict=True), 1)
         ]
     return [
         RankedItem(
@@ -111,7 +110,7 @@ def _ranked(plan: Plan, outcome: Outcome) -> list[RankedItem]:
             reasons=explain.reasons(plan, outcome, entry) if options.include_reasons else [],
             explain=None if options.explain == "none" else explain.explanation(plan, outcome, entry),
         )
-        for at, (item_id, score, entry) in enumerate(zip(item_ids, scores, outcome.chosen, strict=True), 1)
+        for at, (item_id, score, entry) in enumerate(zip(item_ids, outcome.scores, outcome.chosen, strict=True), 1)
     ]
 
 

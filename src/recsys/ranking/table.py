@@ -35,9 +35,9 @@ class Table(NamedTuple):
     ``slots``: hash → entry, −1 where empty. Per entry: ``origin`` (which sources named it, as bits), ``verdict``,
     ``found`` (which signals found it, as bits), ``raw`` [5, N], ``own`` (the baseline, normalised), ``scores`` [3, N].
     For choosing: ``open`` (the entries to choose from), ``bucket_of`` each, and themselves ``ranked`` by it; ``heap``,
-    ``gains``, ``compared`` (with how many of the chosen); ``chosen``, the answer. ``shared``, ``node_number``,
-    ``node_next``: which of the chosen carry a tag. ``tally``: the numbers that one request comes to. The arrays over V
-    are as made between requests.
+    ``gains``, ``compared`` (with how many of the chosen); ``chosen``, the answer, whose items and scores are ``answer``
+    and ``answer_scores``. ``shared``, ``node_number``, ``node_next``: which of the chosen carry a tag. ``tally``: the
+    numbers that one request comes to. The arrays over V are as made between requests.
     """
 
     slots: Indices
@@ -65,6 +65,8 @@ class Table(NamedTuple):
     tag_count: Indices
     tag_node: Indices
     tag_share: Values
+    answer: Indices
+    answer_scores: Values
 
 
 class Surface(NamedTuple):
@@ -139,7 +141,7 @@ class Workspace:
 
     def __init__(self, item_count: int, tag_count: int) -> None:
         self.table = _make_table(item_count, tag_count)
-        self.addresses: Addresses = pack(self.table, "iiBBBdddiiiidiiiiillBiiid").addresses
+        self.addresses: Addresses = pack(self.table, "iiBBBdddiiiidiiiiillBiiidid").addresses
 
 
 class Workspaces:
@@ -227,4 +229,6 @@ def _make_table(items: int, tags: int) -> Table:
         tag_count=np.zeros(tags, np.int32),
         tag_node=np.full(tags, -1, np.int32),
         tag_share=np.zeros(tags),
+        answer=np.empty(MOST_CHOSEN, np.int32),
+        answer_scores=np.empty(MOST_CHOSEN),
     )

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
-    from recsys.service.hot import AnswerHandler, Headers
+    from recsys.service.hot import AnswerHandler, Headers, Reply
 
 TESTED_WITH: Final = ("0.54.",)
 _WAITED_FOR: Final = frozenset((b"expect", b"transfer-encoding"))
 _LONGEST_NUMBER: Final = 18
+_CLOSE: Final = (b"connection", b"close")
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +55,8 @@ class HotProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._handlers = _immediate(config)
+        self._here = False
+        """Whether the request that is being read does not go uvicorn's way."""
         self._handler: AnswerHandler | None = None
         self._given: Headers = {}
         self._body: list[bytes] = []
@@ -89,36 +92,30 @@ class HotProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Choose the way."""
         handler = self._handlers.get(self.url)
-        if handler is None or self._had_turn or not self._is_plain(given := dict(self.headers), handler.body_bytes):
+        self._here = True
+        if self.transport.is_closing():  # after an answer that says so; what was sent along with that is not done
+            self._handler = None
+        elif handler is None or self._had_turn or not self._is_plain(given := dict(self.headers), handler.body_bytes):
+            self._here = False
             self._go_uvicorns_way()
         else:
             self._handler, self._given, self._body = handler, given, []
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
-        if self._handler is None:
-            super().on_body(body)
-        else:
+        if self._here:
             self._body.append(body)
+        else:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Answer."""
-        if self._handler is None:
+        if not self._here:
             super().on_message_complete()
-            return
-        status, headers, body = self._handler.reply(self._given, b"".join(self._body))
-        self._handler = None
-        self._had_turn = True
-        headers.append((b"content-length", b"%d" % len(body)))
-        if self._leaving:
-            headers.append((b"connection", b"close"))
-        lines = [b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *headers)]
-        self.transport.write(b"".join((STATUS_LINE[status], *lines, b"\r\n", body)))
-        self.server_state.total_requests += 1
-        if self._leaving:
-            self.transport.close()
-        else:
-            self._begin_quiet()
+        elif self._handler is not None:
+            handler, self._handler = self._handler, None
+            self._had_turn = True
+            self._send(handler.reply(self._given, b"".join(self._body)))
 
     def shutdown(self) -> None:
         """End once what is under way is answered."""
@@ -154,6 +151,19 @@ class HotProtocol(HttpToolsProtocol):
         for name, value in headers:
             super().on_header(name, value)
         super().on_headers_complete()
+
+    def _send(self, reply: Reply) -> None:
+        status, answered, body = reply
+        headers = [*self.server_state.default_headers, *answered, (b"content-length", b"%d" % len(body))]
+        if self._leaving and _CLOSE not in headers:
+            headers.append(_CLOSE)
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        self.transport.write(b"".join((STATUS_LINE[status], *lines, b"\r\n", body)))
+        self.server_state.total_requests += 1
+        if _CLOSE in headers:
+            self.transport.close()
+        else:
+            self._begin_quiet()
 
     # --- a quiet connection is closed
 
