@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from recsys.service.hot import AnswerHandler, Reply
-from recsys.service.hot_protocol import HotProtocol, protocol
+from recsys.service.hot_protocol import HotProtocol
 from tests.http.conftest import Api, build
 
 BODY = b'{"surface":"home","user":{"user_id":"u1"},"k":3}'
@@ -306,13 +306,3 @@ async def test_what_uvicorn_is_told_to_do_with_each_request_is_done(
             served.state.default_headers = served.config.encoded_headers
         said, expected = await hot.talk([post()]), await ordinary.talk([post()])
     assert without_chance(said) == without_chance(expected)
-
-
-def test_the_installed_uvicorn_is_one_that_this_is_tested_with(caplog: pytest.LogCaptureFixture) -> None:
-    assert protocol() is HotProtocol
-    assert not caplog.records
-
-
-def test_another_uvicorn_serves_in_its_own_way_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    assert protocol("0.99.1") == "httptools"
-    assert "uvicorn 0.99.1" in caplog.text

@@ -17,7 +17,6 @@ import uvicorn
 
 from recsys.bootstrap.supervisor import StartFailed, Supervisor
 from recsys.ranking.warm_up import warm_up
-from recsys.service.hot_protocol import protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +24,9 @@ if TYPE_CHECKING:
     from recsys.bootstrap.settings import Settings
 
 FACTORY = "recsys.bootstrap.wiring:create_app"
+HOT_PROTOCOL = "recsys.service.hot_protocol:HotProtocol"
+TESTED_WITH = ("0.54.",)
+"""The versions of uvicorn whose inside the hot protocol is known to build on."""
 
 _log = logging.getLogger(__name__)
 _SLOW_COMPILATION_S = 5.0
@@ -74,7 +76,7 @@ def server_config(settings: Settings) -> uvicorn.Config:
         port=settings.port,
         workers=settings.workers,
         loop="uvloop",
-        http=protocol() if settings.fast_http else "httptools",
+        http=http_protocol() if settings.fast_http else "httptools",
         ws="none",
         interface="asgi3",  # the switch hands over what its handlers return, which uvicorn takes for ASGI 2
         lifespan="on",
@@ -87,6 +89,14 @@ def server_config(settings: Settings) -> uvicorn.Config:
         timeout_graceful_shutdown=settings.shutdown_s - settings.draining_s,
         forwarded_allow_ips=settings.trusted_proxies,
     )
+
+
+def http_protocol(version: str = uvicorn.__version__) -> str:
+    """The protocol to speak, by a name that a worker imports once it has given a sign of life."""
+    if version.startswith(TESTED_WITH):
+        return HOT_PROTOCOL
+    _log.warning("uvicorn %s is not one that RECSYS_FAST_HTTP is tested with; its own protocol serves", version)
+    return "httptools"
 
 
 def port_fault(host: str, port: int) -> str | None:

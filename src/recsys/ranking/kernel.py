@@ -339,6 +339,21 @@ def _satisfies(table: Table, surface: Surface, bounds: Bounds, item: int) -> boo
 
 
 @inlined_raw
+def _fetch_judged(table: Table, surface: Surface, bounds: Bounds, items: Indices, begin: int, end: int) -> None:
+    """Read what constraints ask of items ``begin`` … ``end`` − 1: together, so that memory is waited for once."""
+    if not bounds.numbers[2]:
+        return
+    seen = 0.0
+    for at in range(begin, min(end, items.size)):
+        item = items[at]
+        tag = surface.tag_starts[item]
+        seen += surface.prices[item] + surface.effect[item]
+        if tag < surface.tag_starts[item + 1]:
+            seen += surface.tags[tag]
+    table.gains[0] = seen  # written somewhere, or the compiler would leave the reads out
+
+
+@inlined_raw
 def _set_bounds(table: Table, bounds: Bounds) -> None:
     for tag in bounds.required:
         table.tag_role[tag] = _REQUIRED
@@ -364,6 +379,7 @@ def _unset_bounds(table: Table, bounds: Bounds) -> None:
 @inlined_raw
 def _draw_found(table: Table, surface: Surface, bounds: Bounds) -> None:
     """Everything that signals found and the filters let pass."""
+    _fetch_judged(table, surface, bounds, table.items, 0, table.tally[COUNT])
     drawn = 0
     for entry in range(table.tally[COUNT]):
         if table.found[entry] and _judge(table, surface, bounds, entry):
@@ -394,6 +410,7 @@ def _draw_ordered(
 ) -> None:
     """Walk on in ``order`` until ``most`` eligible items are drawn: the work grows with what is filtered."""
     at, found = table.tally[walked], table.tally[counted]
+    _fetch_judged(table, surface, bounds, order, at, at + most - found)
     while found < most and at < order.size:
         entry = _place(table, order[at])
         if _judge(table, surface, bounds, entry):

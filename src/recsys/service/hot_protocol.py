@@ -1,15 +1,13 @@
 """HTTP as uvicorn speaks it, but hot requests are answered where they are read: no task, no scope, one write.
 
-It builds on the inside of uvicorn's protocol, so :func:`protocol` hands it out only for the versions it is tested with.
+It builds on the inside of uvicorn's protocol, so ``bootstrap.serve`` takes it only with versions it is tested with.
 Whatever is not a plain request of a hot path goes uvicorn's own way (docs/adr/0010-hot-protocol.md).
 """
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Final
 
-import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from recsys.service.switch import Switch
@@ -23,20 +21,9 @@ if TYPE_CHECKING:
 
     from recsys.service.hot import AnswerHandler, Headers, Reply
 
-TESTED_WITH: Final = ("0.54.",)
 _WAITED_FOR: Final = frozenset((b"expect", b"transfer-encoding"))
 _LONGEST_NUMBER: Final = 18
 _CLOSE: Final = (b"connection", b"close")
-
-_log = logging.getLogger(__name__)
-
-
-def protocol(version: str = uvicorn.__version__) -> type[HotProtocol] | str:
-    """What to tell uvicorn to speak: this protocol, or the one it builds on where its inside may be another."""
-    if version.startswith(TESTED_WITH):
-        return HotProtocol
-    _log.warning("uvicorn %s is not one that RECSYS_FAST_HTTP is tested with; its own protocol serves", version)
-    return "httptools"
 
 
 class HotProtocol(HttpToolsProtocol):

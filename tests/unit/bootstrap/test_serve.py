@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import uvicorn
+from uvicorn.importer import import_from_string
 
-from recsys.bootstrap.serve import FACTORY, port_fault, serve, server_config
+from recsys.bootstrap.serve import FACTORY, HOT_PROTOCOL, http_protocol, port_fault, serve, server_config
 from recsys.bootstrap.settings import Settings, SettingsError
 from recsys.bootstrap.supervisor import StartFailed, Supervisor
 from recsys.service.hot_protocol import HotProtocol
@@ -62,10 +63,20 @@ def test_the_directory_goes_when_a_signal_ends_the_run_early(
 def test_what_uvicorn_is_told() -> None:
     told = server_config(Settings(port=9, workers=3, shutdown_s=7, drain_s=2))
     assert (told.app, told.factory, told.port, told.workers) == (FACTORY, True, 9, 3)
-    assert (told.loop, told.http, told.access_log) == ("uvloop", HotProtocol, False)
+    assert (told.loop, told.http, told.access_log) == ("uvloop", HOT_PROTOCOL, False)
     assert server_config(Settings(fast_http=False)).http == "httptools"
     assert told.timeout_graceful_shutdown == 5, "the drain is part of the time for shutting down"
     assert server_config(Settings(shutdown_s=1, drain_s=2)).timeout_graceful_shutdown == 0
+
+
+def test_the_installed_uvicorn_is_one_that_this_is_tested_with(caplog: pytest.LogCaptureFixture) -> None:
+    assert import_from_string(http_protocol()) is HotProtocol
+    assert not caplog.records
+
+
+def test_another_uvicorn_serves_in_its_own_way_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    assert http_protocol("0.99.1") == "httptools"
+    assert "uvicorn 0.99.1" in caplog.text
 
 
 def test_developer_headers_are_not_served_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
