@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 from litestar import Response, get, post, put
@@ -35,6 +34,7 @@ from recsys.service.document_answer import (
     named,
 )
 from recsys.service.quarantine import QuarantineRoutes, check_version
+from recsys.serving.background import aside
 from recsys.serving.lint import lint
 
 if TYPE_CHECKING:
@@ -178,7 +178,10 @@ async def _served(call: Call, outcome: DocumentOutcome) -> Response[DocumentAnsw
     await call.service.replica.catch_up(loads=False)
     answer = answer_pointer(outcome.tenant, outcome.pointer)
     answer.changed = outcome.changed
-    answer.warnings = await asyncio.to_thread(_lint, call, outcome)  # a long document must not hold others up
+    snapshot = call.service.replica.snapshot(outcome.tenant.id)
+    items = sum(len(part.signals.ids) for part in snapshot.parts.values()) if snapshot else 0
+    length = len(outcome.pointer.version.text) if outcome.pointer else 0
+    answer.warnings = await aside(length + items, _lint, call, outcome)
     answer.warnings += [*outcome.warnings, *_not_served(call, outcome)]
     if answer.quarantined is not None:
         answer.warnings.append(STILL_LIVE)
