@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from time import monotonic
 
-from bench import build, change, grow, load, pipelines, rank, serve, share, steady
+from bench import build, change, grow, load, pipelines, propagate, rank, serve, share, steady
 from bench.figure import Options, Section
 from bench.machine import circumstances
 from bench.report import write
@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, Callable[[Options], Section]] = {
     "grow": grow.measure,
     "share": share.measure,
     "change": change.measure,
+    "propagate": propagate.measure,
     "load": load.measure,
     "rank": rank.measure,
     "pipelines": pipelines.measure,
@@ -30,7 +31,7 @@ QUICK = ("serve", "steady", "build")
 def main() -> None:
     """Run what was asked for."""
     given = _arguments()
-    options = Options(given.seconds, given.rounds, given.connections)
+    options = Options(given.seconds, given.rounds, given.connections, given.quick)
     about = circumstances()
     began = monotonic()
     sections = []

@@ -7,22 +7,22 @@ import random
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 import msgspec
 
 from bench.figure import Options, Rounds, percentile
-from bench.http_client import Client, http_request, run
+from bench.http_client import http_request, run
 from bench.service import ADMIN, developer, make_tenant, port_of
 from bench.synthetic import SURFACE
+from bench.workers import Meta, connect_to_each, until
 from tests.support.server import Server, serve
 from tests.support.shell import by_hand
 
 WORKERS, MOVES = 2, 20
 LOOK_EVERY_S = 0.002
-PATIENCE_S = 20.0
-_MOST_CONNECTIONS = 200
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,15 @@ def _set_up(url: str, server: Server) -> Subject:
 
 
 async def _move_often(subject: Subject) -> list[float]:
-    workers = await _connect_to_every_worker(subject)
+    workers = await connect_to_each(subject.port, subject.question(), WORKERS)
     draw = random.Random(1)
     latencies = []
     for number in range(MOVES):
         await asyncio.sleep(draw.uniform(0, 0.1))  # at any time between two polls
         version = subject.versions[number % 2]
         began = perf_counter()
-        shown = [asyncio.create_task(_until(worker, subject, version)) for worker in workers]
+        shows = partial(_shows, version)
+        shown = [asyncio.create_task(until(each, subject.question(), shows, LOOK_EVERY_S)) for each in workers]
         await asyncio.to_thread(by_hand, subject.url, subject.statement(version))
         latencies.append(max(await asyncio.gather(*shown)) - began)
     for worker in workers:
@@ -90,26 +91,5 @@ async def _move_often(subject: Subject) -> list[float]:
     return latencies
 
 
-async def _until(worker: Client, subject: Subject, version: str) -> float:
-    """When a worker first answered with a version."""
-    give_up_at = perf_counter() + PATIENCE_S
-    while perf_counter() < give_up_at:
-        answer = await worker.ask(subject.question())
-        if answer.status == 200 and answer.json()["meta"]["config_version"] == version:
-            return perf_counter()
-        await asyncio.sleep(LOOK_EVERY_S)
-    raise RuntimeError(f"A worker did not serve {version} within {PATIENCE_S:g} s.")
-
-
-async def _connect_to_every_worker(subject: Subject) -> list[Client]:
-    """A connection to each worker; they tell themselves apart by the prefix of their request ids."""
-    found: dict[str, Client] = {}
-    for _ in range(_MOST_CONNECTIONS):
-        client = await Client.connect(subject.port)
-        answer = await client.ask(subject.question())
-        worker = answer.header("x-request-id").rpartition("-")[0]
-        if found.setdefault(worker, client) is not client:
-            client.close()
-        if len(found) == WORKERS:
-            return list(found.values())
-    raise RuntimeError(f"{_MOST_CONNECTIONS} connections reached {len(found)} of {WORKERS} workers.")
+def _shows(version: str, meta: Meta) -> bool:
+    return bool(meta["config_version"] == version)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
-from itertools import count
 from pathlib import Path
 from time import perf_counter
 
@@ -16,12 +15,11 @@ from bench.figure import Options, Rounds, Section, percentile
 from bench.http_client import Client, http_request, run
 from bench.load_generator import hammer
 from bench.service import ADMIN, DEVELOPER, databases, developer, directory, make_tenant, port_of
+from bench.writers import puts
 from tests.support.server import Server, serve
 
 TENANTS = [f"shop-{number}" for number in range(8)]
 ROLLBACKS = 100
-
-_numbers = count(1)
 
 
 def measure(options: Options) -> Section:
@@ -62,24 +60,18 @@ def _set_up(client: httpx.Client) -> None:
 
 def _measure_puts(name: str, server: Server, options: Options, rounds: Rounds) -> None:
     for measure, tenants in (("1 tenant", TENANTS[:1] * len(TENANTS)), ("8 tenants", TENANTS)):
-        load = run(hammer(port_of(server), [_puts(tenant) for tenant in tenants], options.seconds))
+        load = run(hammer(port_of(server), [puts([tenant]) for tenant in tenants], options.seconds))
         rounds.add(name, f"PUT, {measure}", "/s", load.per_second)
         rounds.add(name, f"PUT p99, {measure}", "ms", 1e3 * percentile(load.latencies, 99))
         refused = load.statuses.total() - load.statuses[200]
         rounds.add(name, f"PUT refused, {measure}", "%", 100 * refused / load.statuses.total())
 
 
-def _puts(tenant: str) -> Iterator[bytes]:
-    for number in _numbers:
-        body = msgspec.json.encode({"weights": {"pop": number}})
-        yield http_request("PUT", f"{ADMIN}/{tenant}/config", DEVELOPER, body)
-
-
 async def _roll_back(port: int, tenant: str) -> list[float]:
     """Go back and forth between the states of two revisions; seconds per call."""
     client = await Client.connect(port)
-    puts = _puts(tenant)
-    targets = [(await client.must(next(puts))).json()["revision"] for _ in range(2)]
+    changes = puts([tenant])
+    targets = [(await client.must(next(changes))).json()["revision"] for _ in range(2)]
     latencies = []
     for number in range(ROLLBACKS):
         body = msgspec.json.encode({"revision": targets[number % 2]})

@@ -56,6 +56,7 @@ class Options:
     seconds: float
     rounds: int
     connections: int
+    quick: bool = False
 
 
 class Rounds:

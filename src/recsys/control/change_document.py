@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from recsys.control.move_documents import move_documents
@@ -13,12 +12,14 @@ from recsys.domain.document import CanonicalDocument, Draft, check_addressed
 from recsys.domain.errors import Frozen, VersionMismatch
 from recsys.domain.ports import Move
 from recsys.domain.precondition import judge
+from recsys.serving.background import aside
 
 if TYPE_CHECKING:
     from recsys.domain.access import Actor
-    from recsys.domain.document import DocumentRef, Pointer, Version
-    from recsys.domain.ports import ControlStore, TenantTransaction
+    from recsys.domain.document import DocumentRef, Pointer
+    from recsys.domain.ports import ControlStore
     from recsys.domain.precondition import Preconditions
+    from recsys.domain.tenant import Tenant
 
 MOST_DIFFERENCES = 50
 
@@ -40,10 +41,10 @@ async def change_document(
         Frozen: the tenant takes no changes.
         VersionQuarantined: this version is under quarantine, and there is no ``override``.
     """
-    document = await asyncio.to_thread(CanonicalDocument.read, data)  # a long one must not hold others up
+    document = await aside(len(data), CanonicalDocument.read, data)
     async with store.changing(tenant_id, actor) as transaction:
         tenant = transaction.locked
-        current = await transaction.pointer(tenant.id, ref)
+        current, stored = await transaction.standing(ref, document.etag)
         try:
             moves = judge(preconditions, current, document.etag, required=tenant.require_if_match)
         except VersionMismatch as mismatch:
@@ -55,22 +56,18 @@ async def change_document(
         move = Move(
             ref=ref,
             before=current.version if current else None,
-            after=await _version(transaction, ref, document, actor),
+            # What is stored is always re-appliable, whatever today's validation says.
+            after=stored or await _draft(tenant, ref, document, actor),
         )
         await move_documents(transaction, [move], action=f"{ref.kind_name}.update", verb="update", override=override)
         pointer = await transaction.pointer(tenant.id, ref)
         return DocumentOutcome(tenant=transaction.locked, ref=ref, pointer=pointer, changed=True)
 
 
-async def _version(
-    transaction: TenantTransaction, ref: DocumentRef, document: CanonicalDocument, actor: Actor
-) -> Version | Draft:
-    """The version to move to. One that is stored is always re-appliable, whatever today's validation says."""
-    stored = await transaction.version(transaction.locked.id, ref, document.etag)
-    if stored is not None:
-        return stored
-    await asyncio.to_thread(ref.kind.check, document.value)
-    check_addressed(ref, transaction.locked, document.value)
+async def _draft(tenant: Tenant, ref: DocumentRef, document: CanonicalDocument, actor: Actor) -> Draft:
+    """A version that was never stored, checked."""
+    await aside(len(document.text), ref.kind.check, document.value)
+    check_addressed(ref, tenant, document.value)
     return Draft(etag=document.etag, text=document.text, comment=actor.reason)
 
 

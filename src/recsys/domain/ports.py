@@ -110,6 +110,9 @@ class TenantTransaction(Reader, Protocol):
 
     locked: Tenant
 
+    async def standing(self, ref: DocumentRef, etag: str) -> tuple[Pointer | None, Version | None]:
+        """What :meth:`pointer` and :meth:`version` say of a document of the locked tenant, at once."""
+
     async def move(
         self,
         moves: Sequence[Move],
@@ -155,6 +158,9 @@ class ControlStore(Protocol):
 
     def reading(self) -> AbstractAsyncContextManager[Reader]:
         """A consistent read-only view. Reads never write."""
+
+    async def tenant(self, reference: str) -> Tenant:
+        """A tenant by UUID or external id, as it is now. Raises TenantNotFound, NotReady."""
 
     def changing(self, reference: str, actor: Actor) -> AbstractAsyncContextManager[TenantTransaction]:
         """Lock a tenant (UUID or external id) for a change by ``actor``; commit at the end, roll back on an error.

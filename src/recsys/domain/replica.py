@@ -2,7 +2,7 @@
 
 A replica writes one row: the database time through which it has followed every commit, and the tenants that this
 sentence does not do justice to: those that moved a moment ago (it may have seen more of them) and those that it is
-behind with (it has seen less). See docs/adr/0010-convergence.md.
+behind with (it has seen less). See docs/adr/0009-convergence.md.
 """
 
 from __future__ import annotations

@@ -85,8 +85,8 @@ async def find_tenant(call: Call, reference: str, permission: Permission) -> Ten
     if not (re.match(EXTERNAL_ID_PATTERN, reference) or re.match(UUID_PATTERN, reference)):
         raise TenantNotFound
     try:
-        async with asyncio.timeout(DATABASE_TIMEOUT_S), call.service.store.reading() as reader:
-            tenant = await reader.tenant(reference)
+        async with asyncio.timeout(DATABASE_TIMEOUT_S):
+            tenant = await call.service.store.tenant(reference)
     except TimeoutError:
         raise NotReady from None
     call.principal.require(permission, tenant.id)

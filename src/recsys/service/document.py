@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 from litestar import Response, get, post, put
@@ -37,6 +36,7 @@ from recsys.service.document_answer import (
     named,
 )
 from recsys.service.quarantine import QuarantineRoutes, check_version
+from recsys.serving.background import aside
 from recsys.serving.lint import lint
 
 if TYPE_CHECKING:
@@ -192,7 +192,10 @@ async def _served(call: Call, outcome: DocumentOutcome, *, waits: bool) -> Respo
     receipt = await serve_change(call.service, outcome.tenant.id, outcome.tenant.revision, waits=waits)
     answer = answer_pointer(outcome.tenant, outcome.pointer)
     answer.changed, answer.receipt = outcome.changed, receipt
-    answer.warnings = await asyncio.to_thread(_lint, call, outcome)  # a long document must not hold others up
+    snapshot = call.service.replica.snapshot(outcome.tenant.id)
+    items = sum(len(part.signals.ids) for part in snapshot.parts.values()) if snapshot else 0
+    length = len(outcome.pointer.version.text) if outcome.pointer else 0
+    answer.warnings = await aside(length + items, _lint, call, outcome)
     answer.warnings += [*outcome.warnings, *_not_served(call, outcome)]
     if answer.quarantined is not None:
         answer.warnings.append(STILL_LIVE)

@@ -52,8 +52,8 @@ HANDLERS = (healthz, readyz, health_detailed, metrics)
 
 async def _database_reachable(service: Service) -> bool:
     try:
-        async with asyncio.timeout(PROBE_TIMEOUT_S), service.store.reading() as reader:
-            await reader.tenant(NOBODY)
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
+            await service.store.tenant(NOBODY)
     except TenantNotFound:
         return True
     except (RecsysError, TimeoutError):

@@ -14,10 +14,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SMALL = 4_000
 _THREADS = 4
 _FAREWELL_S = 2.0
 _NICE = 10
 """A tenth of the share of whoever answers requests, when both want the same core."""
+
+
+async def aside(size: int, work: Callable[..., T], *args: object, **options: object) -> T:
+    """What ``work`` returns or raises. What is large must not hold others up, so another thread does it.
+
+    ``size``: of what is worked on, in characters of JSON or in items. Handing over costs more than what is small.
+    """
+    return work(*args, **options) if size < _SMALL else await asyncio.to_thread(work, *args, **options)
 
 
 class Background:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from recsys.domain.errors import NotReady
 from recsys.domain.replica import SyncedTenant
+from recsys.serving.background import aside
 from recsys.serving.health import TenantHealth
 from recsys.serving.snapshot import (
     DocumentPart,
@@ -36,6 +37,8 @@ _CONFIRMED = 2
 _COPIED = -1
 _NEWS_S = 10.0
 """For so long after it moved, a tenant is worth telling of."""
+_A_RULE = 100
+"""Characters of JSON, roughly."""
 
 
 class Keeper:
@@ -112,7 +115,7 @@ class Keeper:
             return
         try:
             previous = held[1] if held and held[0] == epoch else None
-            part = await asyncio.to_thread(read_documents, documents, previous)
+            part = await aside(sum(map(len, documents.texts.values())), read_documents, documents, previous)
             await self._fill(epoch, documents=part)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, trying again every second would not help
             self._refused = (epoch, documents.revision)
@@ -239,8 +242,9 @@ class Keeper:
             shown = {name: part for name, (_, part) in parts.items()}
             now, tenant = self._clock.now(), self.head.tenant
             revision = self._data_revision(parts)
-            self.snapshot = await asyncio.to_thread(
-                compose, tenant, held[1], shown, self.snapshot, data_revision=revision, now=now
+            size = _A_RULE * len(held[1].rules) + sum(len(part.signals.ids) for part in shown.values())
+            self.snapshot = await aside(
+                size, compose, tenant, held[1], shown, self.snapshot, data_revision=revision, now=now
             )
             self._observer.serving(tenant.id, self.snapshot.revision, revision)
         self._documents, self._parts = held, parts

@@ -13,10 +13,11 @@ from sqlalchemy import exc, insert, select, text
 
 from recsys.domain.errors import Fault, Overloaded, TenantNotFound, Unprocessable
 from recsys.storage import rows
-from recsys.storage.engine import PATIENCE_S, is_lock_timeout
+from recsys.storage.engine import PATIENCE_S, is_lock_timeout, was_lost
 from recsys.storage.load import write_rows
-from recsys.storage.reader import SqlReader, tenant_is
-from recsys.storage.schema import DOCUMENTS, api_keys, tenants
+from recsys.storage.locking import lock_tenant
+from recsys.storage.reader import SqlReader, tenant_query
+from recsys.storage.schema import api_keys, tenants
 from recsys.storage.transaction import SqlTenantTransaction, revoke_key, write_audit
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
     from recsys.domain.ports import Clock
     from recsys.domain.tenant import Tenant
     from recsys.storage.engine import Database
-
-LOCK_TIMEOUT_MS = 2_000
+    from recsys.storage.locking import Locked
 
 
 class SqlControlStore:
@@ -49,15 +49,22 @@ class SqlControlStore:
         async with self._database.read() as connection:
             yield SqlReader(connection)
 
+    async def tenant(self, reference: str) -> Tenant:
+        """A tenant as it is now, in one round trip. Raises TenantNotFound."""
+        found = await self._database.look(*tenant_query(reference))
+        if not found:
+            raise TenantNotFound
+        return rows.to_tenant(found[0])
+
     @asynccontextmanager
     async def changing(self, reference: str, actor: Actor) -> AsyncIterator[SqlTenantTransaction]:
         """Lock a tenant for a change; commit at the end, roll back on an error. See the port."""
         patience = time.monotonic() + PATIENCE_S
         while True:
             async with self._database.write(reference) as connection:
-                tenant = await self._lock(connection, reference)
-                if tenant is not None:
-                    yield SqlTenantTransaction(connection, tenant, actor, self._clock.now())
+                locked = await _lock(connection, reference)
+                if locked is not None:
+                    yield SqlTenantTransaction(connection, locked, actor, self._clock.now())
                     return
                 await connection.rollback()
             if time.monotonic() > patience:
@@ -109,34 +116,15 @@ class SqlControlStore:
             await write_audit(connection, actor, record, self._clock.now(), tenant_id, None)
             return data_revision
 
-    async def _lock(self, connection: AsyncConnection, reference: str) -> Tenant | None:
-        """Lock the tenant's row, then its pointers; None when a lock cannot be had now.
 
-        This is the lock order of the whole service: it waits for the tenant's row only while it holds nothing, and
-        for a pointer never, so an operator's statement (pointer first, tenant's row in its trigger) cannot end up in
-        a deadlock with it. SQLite has locked the whole database at BEGIN IMMEDIATE.
-        """
-        wanted = select(tenants).where(tenant_is(reference))
-        if not self._database.is_postgresql:
-            return _found((await connection.execute(wanted)).one_or_none())
-        try:
-            await connection.execute(text(f"set local lock_timeout = {LOCK_TIMEOUT_MS}"))
-            found = await connection.execute(wanted.with_for_update(key_share=True))
-            tenant = _found(found.one_or_none())
-            for tables in DOCUMENTS.values():
-                mine = select(tables.version_id).where(tables.current.c.tenant_id == tenant.id)
-                await connection.execute(mine.with_for_update(key_share=True, nowait=True))
-        except exc.DBAPIError as error:
-            if is_lock_timeout(error):
-                return None
-            raise
-        return tenant
-
-
-def _found(row: object) -> Tenant:
-    if row is None:
-        raise TenantNotFound
-    return rows.to_tenant(row)  # type: ignore[arg-type]
+async def _lock(connection: AsyncConnection, reference: str) -> Locked | None:
+    """The locked tenant; None when a lock cannot be had now, or the connection is gone: nothing was done yet."""
+    try:
+        return await lock_tenant(connection, reference)
+    except exc.DBAPIError as error:
+        if is_lock_timeout(error) or was_lost(error):
+            return None
+        raise
 
 
 def _taken(tenant: Tenant) -> Unprocessable:

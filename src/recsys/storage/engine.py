@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event, exc
+from sqlalchemy import event, exc, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -17,9 +17,9 @@ from recsys.domain.errors import InvalidRequest, NotReady, Overloaded
 from recsys.storage.file_watch import FileWatch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
-    from sqlalchemy import URL, Connection
+    from sqlalchemy import URL, Connection, Row, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from recsys.storage.file_watch import Mark
@@ -34,6 +34,8 @@ to, resources, shutting down or starting up)."""
 PATIENCE_S = 10.0
 """How long a writer waits for its turn, and for each lock."""
 _NAME_DIGITS = 16
+_ATTEMPTS = 2
+_NOTHING = text("select 1")
 POSTGRESQL_TIMEOUTS = {"timeout": 5, "command_timeout": 120}
 
 
@@ -62,10 +64,38 @@ class Database:
         """A read-only transaction in which everything belongs to one moment."""
         with _translated():
             await self._follow_file()
-            if self._file is not None and self._identity is None:
-                raise NotReady(f"There is no database file {self._file.name}.")  # reading would make an empty one
-            async with self._reader.connect() as connection, connection.begin():
+            self._require_file()
+            connection = await self._begin_reading()
+            try:
                 yield connection
+            finally:
+                await connection.close()
+
+    async def _begin_reading(self) -> AsyncConnection:
+        """A connection in a transaction. An idle one may be gone; that shows when it begins, and another will do."""
+        for _ in range(_ATTEMPTS):
+            connection = await self._reader.connect()
+            try:
+                await connection.execute(_NOTHING)
+            except BaseException as error:
+                await connection.close()
+                if not was_lost(error):
+                    raise
+            else:
+                return connection
+        raise NotReady
+
+    async def look(self, query: Select[Any], given: Mapping[str, object]) -> Sequence[Row[Any]]:
+        """The rows of a single query. A connection that turns out to be gone is no reason to fail: it is asked anew."""
+        for _ in range(_ATTEMPTS):
+            try:
+                async with self.single() as connection:
+                    found: Sequence[Row[Any]] = (await connection.execute(query, given)).all()
+                    return found
+            except NotReady as error:
+                if not was_lost(error):
+                    raise
+        raise NotReady
 
     @asynccontextmanager
     async def single(self) -> AsyncIterator[AsyncConnection]:
@@ -75,6 +105,7 @@ class Database:
         """
         with _translated():
             await self._follow_file()
+            self._require_file()
             async with self._single.connect() as connection:
                 yield connection
 
@@ -125,6 +156,11 @@ class Database:
         finally:
             lock.release()
 
+    def _require_file(self) -> None:
+        """Raises NotReady: there is no such file, and reading it would make an empty one."""
+        if self._file is not None and self._identity is None:
+            raise NotReady(f"There is no database file {self._file.name}.")
+
     async def _follow_file(self) -> None:
         """Notice that the SQLite file was replaced, by a restore say: open connections still have the old one.
 
@@ -165,12 +201,15 @@ def open_database(url: str) -> Database:
         return Database(engine, None if name == ":memory:" or name.startswith("file:") else Path(name))
     engine = create_async_engine(
         _for_asyncpg(parsed),
-        pool_size=10,
-        max_overflow=10,
+        # All that are opened stay open: opening one costs a change or two. The last one used is the next one taken, so
+        # that few of them do most of the work, and know its statements.
+        pool_size=20,
+        max_overflow=0,
+        pool_use_lifo=True,
         pool_timeout=PATIENCE_S,
-        pool_pre_ping=True,
         connect_args=POSTGRESQL_TIMEOUTS,
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
     return Database(engine)
 
 
@@ -195,6 +234,18 @@ def _for_asyncpg(url: URL) -> URL:
 def is_lock_timeout(error: BaseException) -> bool:
     """Whether PostgreSQL gave up waiting for a lock."""
     return isinstance(error, exc.DBAPIError) and getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
+
+
+def was_lost(error: BaseException) -> bool:
+    """Whether a connection that was thought to be open is not, so that another one may well do."""
+    failure = error.__cause__ if isinstance(error, NotReady) else error
+    return isinstance(failure, exc.DBAPIError) and failure.connection_invalidated
+
+
+def _refuse_closed(connection: Any, *_: object) -> None:
+    """Have the pool connect anew where the server hung up, as the driver knows without asking it over the network."""
+    if connection.driver_connection.is_closed():
+        raise exc.DisconnectionError("The server closed the connection.")
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, bindparam, or_, select
 
-from recsys.domain.document import Pointer, VersionInfo
+from recsys.domain.document import KINDS, Pointer, VersionInfo
 from recsys.domain.errors import TenantNotFound
 from recsys.domain.history import UsedKey
 from recsys.domain.tenant import is_uuid
 from recsys.storage import rows
-from recsys.storage.schema import api_keys, audit_log, idempotency_keys, labels, ledger, quarantined, tables_of, tenants
+from recsys.storage.schema import (
+    DOCUMENTS,
+    api_keys,
+    audit_log,
+    idempotency_keys,
+    labels,
+    ledger,
+    quarantined,
+    tables_of,
+    tenants,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Select, Table
+    from sqlalchemy import BindParameter, ColumnElement, Select, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from recsys.domain.api_key import ApiKey
@@ -37,7 +48,7 @@ class SqlReader:
 
     async def tenant(self, reference: str) -> Tenant:
         """A tenant by UUID or external id. Raises TenantNotFound."""
-        row = (await self._connection.execute(select(tenants).where(tenant_is(reference)))).one_or_none()
+        row = (await self._connection.execute(*tenant_query(reference))).one_or_none()
         if row is None:
             raise TenantNotFound
         return rows.to_tenant(row)
@@ -200,9 +211,53 @@ class SqlReader:
         return [rows.to_ledger_entry(row, of_revision.get(row.revision, [])) for row in found]
 
 
-def tenant_is(reference: str) -> ColumnElement[bool]:
-    """The condition that a row of ``tenants`` is the one meant."""
-    return tenants.c.id == reference.lower() if is_uuid(reference) else tenants.c.external_id == reference
+async def read_standing(
+    connection: AsyncConnection, tenant_id: str, ref: DocumentRef, etag: str
+) -> tuple[Pointer | None, Version | None]:
+    """Where a document's pointer stands, and its stored version ``etag``: both in one round trip."""
+    tables = tables_of(ref)
+    given = {"tenant": tenant_id, "etag": etag, "document": str(ref)}
+    if ref.kind.per_surface:
+        given["surface"] = ref.surface
+    pointer, stored = None, None
+    for row in await connection.execute(_standing(ref.kind_name), given):
+        version = rows.to_version(row, tables)
+        if row.revision is not None:
+            pointer = Pointer(
+                version=version, revision=row.revision, updated_at=row.updated_at, updated_by_sub=row.updated_by_sub
+            )
+        if version.etag == etag:
+            stored = version
+    return pointer, stored
+
+
+@cache
+def _standing(kind_name: str) -> Select[Any]:
+    """Made once: building a statement costs more than executing it."""
+    tables = DOCUMENTS[kind_name]
+    versions, current = tables.versions, tables.current
+    mine, here = [versions.c.tenant_id == bindparam("tenant")], [current.c.tenant_id == bindparam("tenant")]
+    if KINDS[kind_name].per_surface:
+        mine.append(versions.c.surface == bindparam("surface"))
+        here.append(current.c.surface == bindparam("surface"))
+    now = select(tables.version_id).where(*here).scalar_subquery()
+    query = (
+        select(versions, current.c.revision, current.c.updated_at, current.c.updated_by_sub)
+        .outerjoin(current, and_(tables.version_id == versions.c.id, *here))
+        .where(*mine, or_(versions.c.etag == bindparam("etag"), versions.c.id == now))
+    )
+    return _with_quarantine(query, versions, bindparam("document"))
+
+
+def tenant_query(reference: str) -> tuple[Select[Any], dict[str, str]]:
+    """What finds a tenant by UUID or external id, and its parameters."""
+    by_id = is_uuid(reference)
+    return _tenant(by_id=by_id), {"reference": reference.lower() if by_id else reference}
+
+
+@cache
+def _tenant(*, by_id: bool) -> Select[Any]:
+    return select(tenants).where((tenants.c.id if by_id else tenants.c.external_id) == bindparam("reference"))
 
 
 def of_document(table: Any, tenant_id: str, ref: DocumentRef) -> list[ColumnElement[bool]]:
@@ -213,7 +268,7 @@ def of_document(table: Any, tenant_id: str, ref: DocumentRef) -> list[ColumnElem
     return conditions
 
 
-def _with_quarantine(query: Select[Any], versions: Table, document: str) -> Select[Any]:
+def _with_quarantine(query: Select[Any], versions: Table, document: str | BindParameter[str]) -> Select[Any]:
     """A query of versions that also reads which of them are under quarantine."""
     found, here = quarantined.c, versions.c
     said = (

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime
+from functools import cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import and_, select
+from sqlalchemy import and_, bindparam, literal, select, union_all
 
 from recsys.domain.catalogue import Item, SurfaceRows
 from recsys.domain.document import KINDS, DocumentRef
@@ -22,7 +23,7 @@ from recsys.storage.schema import DOCUMENTS, covisits, items, popularity, surfac
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Table
+    from sqlalchemy import Select, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from recsys.storage.engine import Database
@@ -32,6 +33,8 @@ T = TypeVar("T")
 
 _BLOCK: Final = 1_000
 _TRUSTED_S: Final = 1.0
+_AT_ONCE: Final = 4
+"""Documents of so many tenants are read at a time: many change at once, and changing them needs connections, too."""
 
 
 class SqlServingStore:
@@ -41,6 +44,7 @@ class SqlServingStore:
         self._database = database
         self._reader = OverviewReader(database)
         self._seen: tuple[Mark, float, Overview] | None = None
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def overview(self) -> Overview:
         """All tenants and their revisions, and all keys that are not revoked.
@@ -61,20 +65,19 @@ class SqlServingStore:
 
     async def documents(self, tenant_id: str) -> TenantDocuments:
         """The current documents. Raises TenantNotFound."""
-        async with self._database.read() as connection:
-            revision = await connection.scalar(select(tenants.c.revision).where(tenants.c.id == tenant_id))
-            if revision is None:
-                raise TenantNotFound
-            texts: dict[DocumentRef, str] = {}
-            etags: dict[DocumentRef, str] = {}
-            for kind_name in KINDS:
-                await _read_current(connection, tenant_id, kind_name, texts, etags)
+        async with self._turns:
+            found = await self._database.look(_documents(), {"tenant": tenant_id})
+        if not found:
+            raise TenantNotFound
+        current = [(DocumentRef(row.kind, row.surface), row) for row in found if row.kind is not None]
+        etags = {ref: row.etag for ref, row in current}
         pointers = Pointers(
             config=etags.get(DocumentRef("config")),
             rules=etags.get(DocumentRef("rules")),
             manifests={ref.surface: etag for ref, etag in etags.items() if ref.kind.per_surface},
         )
-        return TenantDocuments(tenant_id=tenant_id, revision=revision, pointers=pointers, texts=texts)
+        texts = {ref: row.text for ref, row in current}
+        return TenantDocuments(tenant_id=tenant_id, revision=found[0].revision, pointers=pointers, texts=texts)
 
     async def surface_rows(self, tenant_id: str, surface: str) -> SurfaceRows:
         """All rows of a surface, with the data revision that they belong to."""
@@ -97,25 +100,21 @@ class SqlServingStore:
         )
 
 
-async def _read_current(
-    connection: AsyncConnection,
-    tenant_id: str,
-    kind_name: str,
-    texts: dict[DocumentRef, str],
-    etags: dict[DocumentRef, str],
-) -> None:
-    """Read the current documents of one kind (manifests: of every surface) into ``texts`` and ``etags``."""
-    tables = DOCUMENTS[kind_name]
-    versions, current = tables.versions, tables.current
-    surface = [current.c.surface] if KINDS[kind_name].per_surface else []
-    query = (
-        select(versions.c.etag, tables.body, *surface)
-        .join(current, and_(current.c.tenant_id == versions.c.tenant_id, tables.version_id == versions.c.id))
-        .where(current.c.tenant_id == tenant_id)
-    )
-    for etag, text, *of_surface in await connection.execute(query):
-        ref = DocumentRef(kind_name, *of_surface)
-        texts[ref], etags[ref] = text, etag
+@cache
+def _documents() -> Select[Any]:
+    """A row for each current document of a tenant, or one without a document: one statement, so one moment."""
+    tenant = bindparam("tenant", type_=tenants.c.id.type)
+    each = []
+    for name, tables in DOCUMENTS.items():
+        versions, current = tables.versions, tables.current
+        surface = current.c.surface if KINDS[name].per_surface else literal("")
+        here = and_(current.c.tenant_id == versions.c.tenant_id, tables.version_id == versions.c.id)
+        columns = (literal(name).label("kind"), surface.label("surface"), versions.c.etag, tables.body.label("text"))
+        each.append(select(current.c.tenant_id, *columns).join(current, here).where(current.c.tenant_id == tenant))
+    found = union_all(*each).subquery("found")
+    of_tenant = tenants.outerjoin(found, found.c.tenant_id == tenants.c.id)
+    shown = (tenants.c.revision, found.c.kind, found.c.surface, found.c.etag, found.c.text)
+    return select(*shown).select_from(of_tenant).where(tenants.c.id == tenant)
 
 
 async def _rows(

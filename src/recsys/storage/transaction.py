@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import msgspec
 from sqlalchemy import delete, func, insert, select, update
 
-from recsys.domain.document import Version
+from recsys.domain.document import Draft, Pointer, Version
 from recsys.domain.errors import NotFound, VersionNotFound
 from recsys.domain.history import LedgerEntry, Pointers, UsedKey
 from recsys.storage import rows
-from recsys.storage.reader import SqlReader, of_document
+from recsys.storage.reader import SqlReader, read_standing
 from recsys.storage.schema import (
     api_keys,
     audit_log,
@@ -25,6 +25,7 @@ from recsys.storage.schema import (
     tables_of,
     tenants,
 )
+from recsys.storage.writing import added, changed, removed, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,16 +39,33 @@ if TYPE_CHECKING:
     from recsys.domain.document import DocumentRef
     from recsys.domain.ports import Move
     from recsys.domain.tenant import Tenant, TenantSettings
+    from recsys.storage.locking import Locked
+    from recsys.storage.writing import Write
 
 
 class SqlTenantTransaction(SqlReader):
     """The ``TenantTransaction`` port; whoever makes one has locked the tenant's row and pointers."""
 
-    def __init__(self, connection: AsyncConnection, locked: Tenant, actor: Actor, now: datetime) -> None:
+    def __init__(self, connection: AsyncConnection, locked: Locked, actor: Actor, now: datetime) -> None:
         super().__init__(connection)
-        self.locked = locked
+        self.locked = locked.tenant
+        self._latest = locked.latest
+        self._pointers: dict[DocumentRef, Pointer | None] = {}
         self._actor = actor
         self._now = now
+
+    async def pointer(self, tenant_id: str, ref: DocumentRef) -> Pointer | None:
+        """The current version of a document; what was read or written under the lock is not read again."""
+        if tenant_id != self.locked.id:
+            return await super().pointer(tenant_id, ref)
+        if ref not in self._pointers:
+            self._pointers[ref] = await super().pointer(tenant_id, ref)
+        return self._pointers[ref]
+
+    async def standing(self, ref: DocumentRef, etag: str) -> tuple[Pointer | None, Version | None]:
+        """Where the document's pointer stands, and the stored version ``etag``; see the port."""
+        self._pointers[ref], stored = await read_standing(self._connection, self.locked.id, ref, etag)
+        return self._pointers[ref], stored
 
     async def move(
         self,
@@ -58,29 +76,24 @@ class SqlTenantTransaction(SqlReader):
     ) -> LedgerEntry:
         """Raise the revision once for all moves; see the port.
 
-        The ledger row is written before the pointers: a pointer that disagrees with the newest ledger row is how the
-        triggers know a statement that an operator wrote by hand.
+        The ledger row is written before the pointers, by a statement of its own: a pointer that disagrees with the
+        newest ledger row is how the triggers know a statement that an operator wrote by hand.
         """
-        latest = await self.ledger(self.locked.id, 1, None)
-        entry = self._next_entry(latest[0] if latest else None, moves, action)
-        await self._connection.execute(
-            insert(ledger).values(
-                tenant_id=self.locked.id,
-                revision=entry.revision,
-                occurred_at=entry.occurred_at,
-                actor_sub=entry.actor_sub,
-                actor_type=entry.actor_type,
-                action=entry.action,
-                reason=entry.reason,
-                request_id=entry.request_id,
-                **rows.from_pointers(entry.pointers),
-            )
+        entry = self._next_entry(moves, action)
+        versions = [self._version(move) for move in moves]
+        drafts = [
+            self._new_version(move.ref, version)
+            for move, version in zip(moves, versions, strict=True)
+            if version is not None and isinstance(move.after, Draft)
+        ]
+        await write(self._connection, *drafts, self._new_entry(entry))
+        await write(
+            self._connection,
+            *(self._moved(move, version, entry) for move, version in zip(moves, versions, strict=True)),
+            changed(tenants, {"id": self.locked.id}, {"revision": entry.revision}),
+            *(new_audit_entry(self._actor, r, entry.occurred_at, self.locked.id, entry.revision) for r in records),
         )
-        for move in moves:
-            await self._move_pointer(move, entry)
-        await self._set_tenant(revision=entry.revision)
-        for record in records:
-            await write_audit(self._connection, self._actor, record, entry.occurred_at, self.locked.id, entry.revision)
+        self.locked, self._latest = msgspec.structs.replace(self.locked, revision=entry.revision), entry
         return entry
 
     async def use_key(self, key: UsedKey) -> None:
@@ -114,6 +127,7 @@ class SqlTenantTransaction(SqlReader):
 
     async def quarantine(self, ref: DocumentRef, etag: str, reason: str, record: AuditRecord) -> None:
         """Put a stored version that is not under quarantine there, by the actor, now."""
+        self._pointers.pop(ref, None)
         await self._connection.execute(
             insert(quarantined).values(
                 tenant_id=self.locked.id,
@@ -128,6 +142,7 @@ class SqlTenantTransaction(SqlReader):
 
     async def lift_quarantine(self, ref: DocumentRef, etag: str, record: AuditRecord) -> None:
         """Take a version out of quarantine."""
+        self._pointers.pop(ref, None)
         q = quarantined.c
         mine = (q.tenant_id == self.locked.id, q.document == str(ref), q.version == etag)
         await self._connection.execute(delete(quarantined).where(*mine))
@@ -173,7 +188,8 @@ class SqlTenantTransaction(SqlReader):
         await self._audit(record)
         return int(event.scalar_one())
 
-    def _next_entry(self, latest: LedgerEntry | None, moves: Sequence[Move], action: str) -> LedgerEntry:
+    def _next_entry(self, moves: Sequence[Move], action: str) -> LedgerEntry:
+        latest = self._latest
         return LedgerEntry(
             revision=self.locked.revision + 1,
             # Clocks of two writers may disagree; within a tenant the ledger's time never runs backwards.
@@ -183,50 +199,63 @@ class SqlTenantTransaction(SqlReader):
             action=action,
             reason=self._actor.reason,
             request_id=self._actor.request_id,
-            pointers=_moved(latest.pointers if latest else Pointers(), moves),
+            pointers=_after(latest.pointers if latest else Pointers(), moves),
         )
 
-    async def _move_pointer(self, move: Move, entry: LedgerEntry) -> None:
-        tables = tables_of(move.ref)
-        here = of_document(tables.current, self.locked.id, move.ref)
-        if move.after is None:
-            await self._connection.execute(tables.current.delete().where(*here))
-            return
-        version_id = await self._stored(move)
+    def _new_entry(self, entry: LedgerEntry) -> Write:
         values = {
-            tables.version_id.name: version_id,
+            "tenant_id": self.locked.id,
+            "revision": entry.revision,
+            "occurred_at": entry.occurred_at,
+            "actor_sub": entry.actor_sub,
+            "actor_type": entry.actor_type,
+            "action": entry.action,
+            "reason": entry.reason,
+            "request_id": entry.request_id,
+        }
+        return added(ledger, values | rows.from_pointers(entry.pointers))
+
+    def _version(self, move: Move) -> Version | None:
+        """The version to point at; what was a draft until now gets its id."""
+        if not isinstance(move.after, Draft):
+            return move.after
+        return Version(
+            id=str(uuid.uuid4()),
+            etag=move.after.etag,
+            text=move.after.text,
+            created_at=self._now,
+            created_by_sub=self._actor.sub,
+            comment=move.after.comment,
+        )
+
+    def _new_version(self, ref: DocumentRef, version: Version) -> Write:
+        tables, values = tables_of(ref), msgspec.structs.asdict(version)
+        values[tables.body.name] = values.pop("text")
+        del values["quarantined"]
+        return added(tables.versions, self._address(ref) | values)
+
+    def _moved(self, move: Move, version: Version | None, entry: LedgerEntry) -> Write:
+        """The pointer goes to ``version``, or goes."""
+        tables, address = tables_of(move.ref), self._address(move.ref)
+        self._pointers[move.ref] = None
+        if version is None:
+            return removed(tables.current, address)
+        self._pointers[move.ref] = Pointer(
+            version=version, revision=entry.revision, updated_at=entry.occurred_at, updated_by_sub=entry.actor_sub
+        )
+        values = {
+            tables.version_id.name: version.id,
             "updated_by_sub": entry.actor_sub,
             "updated_at": entry.occurred_at,
             "revision": entry.revision,
         }
-        if move.before is not None:
-            await self._connection.execute(update(tables.current).where(*here).values(values))
-            return
-        address = {"tenant_id": self.locked.id} | _surface(move)
-        await self._connection.execute(insert(tables.current).values(address | values))
-
-    async def _stored(self, move: Move) -> str:
-        """The id of the version to point at; a draft is stored first."""
-        if isinstance(move.after, Version):
-            return move.after.id
-        assert move.after is not None  # noqa: S101 - clearing moves end before this
-        tables = tables_of(move.ref)
-        version_id = str(uuid.uuid4())
-        await self._connection.execute(
-            insert(tables.versions).values(
-                {
-                    "id": version_id,
-                    "tenant_id": self.locked.id,
-                    tables.body.name: move.after.text,
-                    "etag": move.after.etag,
-                    "created_at": self._now,
-                    "created_by_sub": self._actor.sub,
-                    "comment": move.after.comment,
-                }
-                | _surface(move)
-            )
+        return (
+            added(tables.current, address | values) if move.before is None else changed(tables.current, address, values)
         )
-        return version_id
+
+    def _address(self, ref: DocumentRef) -> dict[str, object]:
+        surface: dict[str, object] = {"surface": ref.surface} if ref.kind.per_surface else {}
+        return {"tenant_id": self.locked.id} | surface
 
     async def _raise_data_revision(self) -> None:
         await self._set_tenant(data_revision=self.locked.data_revision + 1)
@@ -249,25 +278,31 @@ async def write_audit(
     revision: int | None,
 ) -> None:
     """Append one audit entry."""
+    await write(connection, new_audit_entry(actor, record, at, tenant_id, revision))
+
+
+def new_audit_entry(
+    actor: Actor, record: AuditRecord, at: datetime, tenant_id: str | None, revision: int | None
+) -> Write:
+    """The row of one audit entry."""
     extra = record.extra | ({"reason": actor.reason} if actor.reason else {})
-    await connection.execute(
-        insert(audit_log).values(
-            occurred_at=at,
-            tenant_id=tenant_id,
-            actor_sub=actor.sub,
-            actor_type=actor.actor_type,
-            action=record.action,
-            entity_type=record.entity_type,
-            entity_id=record.entity_id,
-            revision=revision,
-            request_id=actor.request_id,
-            ip=actor.ip,
-            user_agent=actor.user_agent,
-            before_state=record.before_state,
-            after_state=record.after_state,
-            extra=json.dumps(extra, ensure_ascii=False, sort_keys=True),
-        )
-    )
+    values = {
+        "occurred_at": at,
+        "tenant_id": tenant_id,
+        "actor_sub": actor.sub,
+        "actor_type": actor.actor_type,
+        "action": record.action,
+        "entity_type": record.entity_type,
+        "entity_id": record.entity_id,
+        "revision": revision,
+        "request_id": actor.request_id,
+        "ip": actor.ip,
+        "user_agent": actor.user_agent,
+        "before_state": record.before_state,
+        "after_state": record.after_state,
+        "extra": json.dumps(extra, ensure_ascii=False, sort_keys=True),
+    }
+    return added(audit_log, values)
 
 
 async def revoke_key(connection: AsyncConnection, tenant_id: str | None, key_id: str, at: datetime) -> None:
@@ -283,11 +318,7 @@ async def revoke_key(connection: AsyncConnection, tenant_id: str | None, key_id:
     await connection.execute(update(api_keys).where(*mine, api_keys.c.revoked_at.is_(None)).values(revoked_at=at))
 
 
-def _surface(move: Move) -> dict[str, str]:
-    return {"surface": move.ref.surface} if move.ref.kind.per_surface else {}
-
-
-def _moved(pointers: Pointers, moves: Sequence[Move]) -> Pointers:
+def _after(pointers: Pointers, moves: Sequence[Move]) -> Pointers:
     for move in moves:
         pointers = pointers.moved(move.ref, move.after.etag if move.after else None)
     return pointers

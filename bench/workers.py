@@ -1,0 +1,40 @@
+"""Telling the workers of a service apart from outside, and watching when each of them serves something."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import Any
+
+from bench.http_client import Client
+
+PATIENCE_S = 20.0
+_MOST_CONNECTIONS = 400
+
+Meta = Mapping[str, Any]
+
+
+async def connect_to_each(port: int, question: bytes, workers: int) -> list[Client]:
+    """A connection to each worker; they tell themselves apart by the prefix of their request ids."""
+    found: dict[str, Client] = {}
+    for _ in range(_MOST_CONNECTIONS):
+        client = await Client.connect(port)
+        answer = await client.ask(question)
+        worker = answer.header("x-request-id").rpartition("-")[0]
+        if found.setdefault(worker, client) is not client:
+            client.close()
+        if len(found) == workers:
+            return list(found.values())
+    raise RuntimeError(f"{_MOST_CONNECTIONS} connections reached {len(found)} of {workers} workers.")
+
+
+async def until(worker: Client, question: bytes, shows: Callable[[Meta], bool], look_every_s: float) -> float:
+    """When a worker first gave an answer whose ``meta`` is as wanted."""
+    give_up_at = perf_counter() + PATIENCE_S
+    while perf_counter() < give_up_at:
+        answer = await worker.ask(question)
+        if answer.status == 200 and shows(answer.json()["meta"]):
+            return perf_counter()
+        await asyncio.sleep(look_every_s)
+    raise RuntimeError(f"A worker did not serve a change within {PATIENCE_S:g} s.")
