@@ -74,7 +74,7 @@ class InvalidationController(Controller):
 
 async def _read_again(service: Service, tenant: Tenant, targets: list[Target], surface: str | None) -> dict[str, int]:
     """How many documents of each target this worker read again; none when the database is gone by now."""
-    await catch_up(service)  # it may not know the tenant yet, and what a poll finds it reads itself
+    await catch_up(service, tenant.id)  # it may not know the tenant yet, and what a poll finds it reads itself
     try:
         async with asyncio.timeout(CAP_S):
             return await service.replica.invalidate(tenant.id, targets, surface)

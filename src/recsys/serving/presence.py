@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _HEARTBEAT_S = 1.0
+_REST_S = 0.02
+"""Between two rows at least: what moves meanwhile is told of together. Who moves alone is told of at once."""
 _PATIENCE_S = 5.0
 _FAREWELL_S = 2.0
 
@@ -92,6 +94,7 @@ class Presence:
                 return
             self._moved.clear()
             await self._attempt(report)
+            await asyncio.sleep(_REST_S)
             if loop.time() >= beat_at:
                 await self._look_after_others()
                 beat_at = loop.time() + _HEARTBEAT_S

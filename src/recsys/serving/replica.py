@@ -124,17 +124,18 @@ class Replica:
         await asyncio.gather(*jobs, return_exceptions=True)
         self._signals.close()
 
-    async def catch_up(self, *, loads: bool = True) -> None:
+    async def catch_up(self, tenant_id: str | None = None, *, loads: bool = True) -> None:
         """Return when a poll that began after this call is done, and what it found newer is served.
 
-        Calls at the same time share a poll. ``loads=False`` does not wait for signals, which take longer.
+        Calls at the same time share a poll. ``tenant_id``: what was found newer of others is not waited for.
+        ``loads=False`` does not wait for signals, which take longer.
         """
         if self._loop is None or self._next_poll is None:
             await self._poll()
         else:
             self._wake.set()
             await asyncio.shield(self._next_poll)
-        if jobs := self._jobs(loads=loads):
+        if jobs := self._jobs(tenant_id, loads=loads):
             await asyncio.wait(jobs)
         self._note_synced()
 
@@ -274,8 +275,10 @@ class Replica:
             served = self._copied_at is not None and any(keeper.snapshot for keeper in keepers)
             self.synced = served or not any(keeper.unreachable for keeper in keepers)
 
-    def _jobs(self, *, loads: bool) -> list[asyncio.Task[None]]:
-        return [job for keeper in self._keepers.values() for job in keeper.jobs(loads=loads)]
+    def _jobs(self, tenant_id: str | None = None, *, loads: bool) -> list[asyncio.Task[None]]:
+        """What is being read, of one tenant or of all."""
+        keepers = [keeper for each, keeper in self._keepers.items() if tenant_id in (None, each)]
+        return [job for keeper in keepers for job in keeper.jobs(loads=loads)]
 
     def _poll_age(self) -> float | None:
         return None if self._polled_at is None else monotonic() - self._polled_at

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Interval, Text, delete, func, literal, or_, select, text, true, update
+from sqlalchemy import ColumnElement, Interval, Text, bindparam, delete, func, literal, or_, select, text, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from recsys.domain.ports import OpenInvalidation
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from sqlalchemy import Row
+    from sqlalchemy.sql.dml import Insert
 
     from recsys.domain.replica import ReplicaIdentity, ReplicaReport
     from recsys.storage.engine import Database
 
 _LEASE = timedelta(seconds=LEASE_S)
+_NOW = "now"
 _MOVING = ("heartbeat_at", "synced_through", "tenants")
 
 
@@ -30,6 +32,7 @@ class SqlReplicaRegistry:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._heartbeat = self._make_heartbeat()
 
     async def roster(self) -> Roster:
         """The live replicas, now."""
@@ -43,21 +46,15 @@ class SqlReplicaRegistry:
 
     async def write(self, replica: ReplicaIdentity, report: ReplicaReport) -> None:
         """Say how far a replica is, and that it lives."""
-        now = self._now()
         values: dict[str, object] = {
             **msgspec.structs.asdict(replica),
-            "started_at": now,
-            "heartbeat_at": now,
             "synced_through": report.synced_through,
             "tenants": msgspec.json.encode(report.tenants).decode(),
         }
-        row = select(*(_value(name, value) for name, value in values.items())).where(self._without_sync())
-        insert = postgresql.insert if self._database.is_postgresql else sqlite.insert
-        statement = insert(replicas).from_select(list(values), row)
-        # A row that was taken for dead and deleted is there again with the next heartbeat.
-        moving = {name: statement.excluded[name] for name in _MOVING}
+        if not self._database.is_postgresql:
+            values[_NOW] = datetime.now(UTC)
         async with self._database.single() as connection:
-            await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=moving))
+            await connection.execute(self._heartbeat, values)
 
     async def remove(self, replica_ids: Collection[str]) -> None:
         """Delete the rows of replicas that are known to be gone, and of those whose lease has run out."""
@@ -89,22 +86,30 @@ class SqlReplicaRegistry:
                 update(invalidations).where(*mine).values(status="applied", applied_at=self._now())
             )
 
-    def _without_sync(self) -> ColumnElement[bool]:
-        """True; and PostgreSQL does not wait for the disk: a heartbeat that a power failure takes back is no loss."""
-        if not self._database.is_postgresql:
-            return true()
-        return func.set_config("synchronous_commit", "off", True, type_=Text()) == "off"
+    def _make_heartbeat(self) -> Insert:
+        """Made once: building a statement costs more than executing it."""
+        is_postgresql = self._database.is_postgresql
+        now: ColumnElement[datetime] = (
+            func.clock_timestamp(type_=UtcTime()) if is_postgresql else bindparam(_NOW, type_=UtcTime())
+        )
+        values: dict[str, ColumnElement[Any]] = {
+            name: bindparam(name, type_=replicas.c[name].type)
+            for name in ("id", "host", "pid", "code_version", "synced_through", "tenants")
+        }
+        values |= {"started_at": now, "heartbeat_at": now}
+        # PostgreSQL does not wait for the disk: a heartbeat that a power failure takes back is no loss.
+        off = func.set_config("synchronous_commit", "off", True, type_=Text()) == "off" if is_postgresql else true()
+        insert = postgresql.insert if is_postgresql else sqlite.insert
+        statement = insert(replicas).from_select(list(values), select(*values.values()).where(off))
+        # A row that was taken for dead and deleted is there again with the next heartbeat.
+        moving = {name: statement.excluded[name] for name in _MOVING}
+        return statement.on_conflict_do_update(index_elements=["id"], set_=moving)
 
     def _now(self, ago: timedelta = timedelta()) -> ColumnElement[datetime]:
         """The database's time. SQLite runs in this process, and its own clock knows but milliseconds."""
         if self._database.is_postgresql:
             return func.clock_timestamp(type_=UtcTime()) - literal(ago, Interval())
         return literal(datetime.now(UTC) - ago, UtcTime())
-
-
-def _value(name: str, value: object) -> ColumnElement[Any]:
-    """A value as one of the column's type."""
-    return value if isinstance(value, ColumnElement) else literal(value, replicas.c[name].type)
 
 
 def _to_replica(row: Row[Any]) -> ReplicaRow:
