@@ -69,7 +69,7 @@ class NoReplica(Replica):
     async def stop(self) -> None:
         """Nothing to stop."""
 
-    async def catch_up(self, *, loads: bool = True) -> None:
+    async def catch_up(self, tenant_id: str | None = None, *, loads: bool = True) -> None:
         """Nothing to catch up with: the replicas that serve learn of a change by their own poll."""
 
     async def invalidate(self, tenant_id: str, targets: Sequence[str], surface: str | None) -> dict[str, int]:
