@@ -111,14 +111,14 @@ class Replica:
             await self._feed.stop()
         if self._presence is not None:
             await self._presence.stop()
-        jobs = self._jobs(loads=True)
-        for job in jobs:
-            job.cancel()
         if self._loop is not None:
             self._stopping = True
             self._wake.set()
             await end(self._loop)
             self._loop = None
+        jobs = self._jobs(loads=True)
+        for job in jobs:
+            job.cancel()
         if self._next_poll is not None and not self._next_poll.done():
             self._next_poll.set_result(None)  # nobody waits for a poll that will not come
         await asyncio.gather(*jobs, return_exceptions=True)
