@@ -98,7 +98,7 @@ async def test_invalidation(loaded: httpx.AsyncClient) -> None:
     await loaded.put(f"{TENANT}/config", json={})
     wish = {"targets": ["config", "popularity", "config"], "surface": "home"}
     answer = (await loaded.post(f"{TENANT}/cache/invalidate", json=wish)).json()
-    assert answer.keys() == {"event_id", "status", "targets", "surface", "invalidated"}
+    assert answer.keys() == {"event_id", "status", "targets", "surface", "invalidated", "receipt"}
     assert (answer["targets"], answer["surface"]) == (["config", "popularity"], "home")
     assert answer["invalidated"]["config"] == 1
     wrong = await loaded.post(f"{TENANT}/cache/invalidate", json={"targets": ["rule"]})

@@ -57,6 +57,7 @@ async def test_escapes_are_understood(loaded: httpx.AsyncClient) -> None:
 
 
 async def test_without_the_database_admin_is_503_and_recommend_goes_on(api: Api, loaded: httpx.AsyncClient) -> None:
+    await api.service.replica.stop()  # from now on it looks when this test asks it to
     await api.service.close()  # let go of the open file, then take it away
     for file in api.database_file.parent.glob("recsys.db*"):
         file.unlink()

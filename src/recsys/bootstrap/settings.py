@@ -47,7 +47,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dev_auth: Annotated[bool, _doc("Trust `X-Dev-User-Id` headers instead of keys; only on a loopback address.")] = (
         False
     )
-    poll_ms: Annotated[Milliseconds, _doc("How often a replica asks the database for changes.")] = 100
+    poll_ms: Annotated[
+        Milliseconds, _doc("How often a replica asks the database for changes while it does not hear of them.")
+    ] = 100
     max_body_bytes: Annotated[Bytes, _doc("Largest body of a request, bulk loads aside.")] = 1_048_576
     max_load_bytes: Annotated[Bytes, _doc("Largest body of a bulk load.")] = 1_073_741_824
     spool_bytes: Annotated[Bytes, _doc("How much of a bulk load is kept in memory before it goes to a file.")] = (

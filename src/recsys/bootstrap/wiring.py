@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import gc
+import os
+import random
+import socket
 import sys
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recsys import __version__
 from recsys.bootstrap.settings import Settings, from_process
+from recsys.domain.replica import ReplicaIdentity
 from recsys.domain.subject import SubjectKeys
 from recsys.ranking.warm_up import warm_up
 from recsys.service.app import build_app
 from recsys.service.authentication import Authenticator
 from recsys.service.metrics import Metrics
 from recsys.service.state import Limits, Service
+from recsys.serving.presence import Presence
 from recsys.serving.remembering_store import RememberingServingStore
 from recsys.serving.replica import Replica
+from recsys.storage.change_feed import PostgresChangeFeed
 from recsys.storage.control_store import SqlControlStore
 from recsys.storage.engine import Database, open_database
 from recsys.storage.event_log import FileEventLog
 from recsys.storage.last_good import LastGoodFile
 from recsys.storage.log_writer import LogSettings
+from recsys.storage.replica_claims import LockedClaims
+from recsys.storage.replica_registry import SqlReplicaRegistry
 from recsys.storage.serving_store import SqlServingStore
 from recsys.storage.signal_files import MappedSignalFiles
 
@@ -29,12 +39,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from recsys.domain.access import Principal
-    from recsys.domain.ports import Clock, ServingStore
+    from recsys.domain.ports import Clock, ReplicaRegistry, ServingStore
     from recsys.service.switch import Switch
 
 
 LOG_DIRECTORY = "recsys-logs"
 CACHE_DIRECTORY = "recsys-cache"
+LONGEST_JITTER_S = 0.25
 
 
 class SystemClock:
@@ -55,11 +66,23 @@ def build_service(settings: Settings, fixed_principal: Principal | None = None) 
     database = open_database(settings.db)
     metrics = Metrics(Path(settings.run_dir) if settings.run_dir else None)
     store, files, close = _serving_store(settings, database, clock, metrics)
-    replica = Replica(store, clock, metrics, poll_ms=settings.poll_ms, signal_files=files)
+    registry = SqlReplicaRegistry(database)
+    replica = Replica(
+        store,
+        clock,
+        metrics,
+        poll_ms=settings.poll_ms,
+        signal_files=files,
+        feed=PostgresChangeFeed(database, metrics) if database.is_postgresql else None,
+        # Whoever works on the database for the length of a command serves nobody, and is not to be waited for.
+        presence=None if fixed_principal else _presence(settings, registry, metrics),
+        jitter_s=lambda: random.uniform(0.0, LONGEST_JITTER_S),  # noqa: S311 - no secret
+    )
     subjects = SubjectKeys(settings.subject_salt.encode() if settings.subject_salt else None)
     return Service(
         store=SqlControlStore(database, clock),
         replica=replica,
+        registry=registry,
         clock=clock,
         metrics=metrics,
         authenticator=Authenticator(replica, dev_headers=settings.dev_auth, fixed=fixed_principal),
@@ -110,6 +133,15 @@ def _serving_store(
 def _beside(database: Database) -> Path:
     """Where the service's own files go unless a setting says otherwise."""
     return database.file.parent if database.file else Path()
+
+
+def _presence(settings: Settings, registry: ReplicaRegistry, metrics: Metrics) -> Presence:
+    """How this process makes itself known, under an id that it has from now on."""
+    identity = ReplicaIdentity(
+        id=str(uuid.uuid4()), host=socket.gethostname(), pid=os.getpid(), code_version=__version__
+    )
+    claims = LockedClaims(Path(settings.run_dir) / "replicas") if settings.run_dir else None
+    return Presence(identity, registry, metrics, claims)
 
 
 def _log_settings(settings: Settings, database: Database) -> LogSettings:

@@ -15,6 +15,7 @@ from recsys.cli.loads import invalidate, items_group, signals_group
 from recsys.cli.operations import migrate_group, serve, version
 from recsys.cli.quarantine import list_quarantined
 from recsys.cli.recommend import recommend
+from recsys.cli.replicas import replicas
 from recsys.cli.roll_back import roll_tenant_back
 from recsys.cli.tenants import tenant_group
 from recsys.demo.command import demo_command
@@ -45,6 +46,7 @@ def build_app() -> typer.Typer:
     register(app, "history", history, panel=_LOOK)
     register(app, "audit", audit, panel=_LOOK)
     register(app, "quarantine", list_quarantined, panel=_LOOK)
+    register(app, "replicas", replicas, panel=_LOOK)
     for name, kind in KINDS.items():
         app.add_typer(document_group(kind), name=name, rich_help_panel=_CHANGE)
     register(app, "rollback", roll_tenant_back, panel=_CHANGE)

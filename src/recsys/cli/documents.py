@@ -102,6 +102,7 @@ def put(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Whatever is current: overwrite it.")] = False,
     override_quarantine: OverrideQuarantine = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until every replica serves it, and show them.")] = False,
 ) -> None:
     """Make the document in FILE the current {document}.
 
@@ -114,7 +115,7 @@ def put(
     document = Document(kind, tenant, surface)
     claim = Claim(None if file == STDIN else file, if_match, if_revision, force)
     reasons = reason_header(reason) | override_header(override_quarantine)
-    put_document(session, document, read_source(file), claim, reasons)
+    put_document(session, document, read_source(file), claim, reasons, wait=wait)
 
 
 def versions(

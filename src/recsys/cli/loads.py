@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Group
 from rich.text import Text
 
 from recsys.cli import views
@@ -15,6 +16,7 @@ from recsys.cli.connection import LOAD_TIMEOUT_S
 from recsys.cli.document import tenant_path
 from recsys.cli.failure import Misused
 from recsys.cli.options import Source, Surface, Tenant
+from recsys.cli.replicas import receipt
 from recsys.cli.source import read_source
 
 NDJSON, CSV = "application/x-ndjson", "text/csv"
@@ -103,7 +105,10 @@ def invalidate(
     body = {"targets": list(target or Target)} | ({} if surface is None else {"surface": surface})
     session.answer(
         session.api.request("POST", f"{tenant_path(tenant)}/cache/invalidate", json=body),
-        lambda answer: Text(f"{answer['status']}: {', '.join(answer['targets'])} (event {answer['event_id']})"),
+        lambda answer: Group(
+            Text(f"{answer['status']}: {', '.join(answer['targets'])} (event {answer['event_id']})"),
+            *receipt(answer),
+        ),
     )
 
 

@@ -23,6 +23,9 @@ OverrideQuarantine = Annotated[
         "--override-quarantine", metavar="TEXT", help="Why, though it is under quarantine; goes into the audit log."
     ),
 ]
+NoWait = Annotated[
+    bool, typer.Option("--no-wait", help="Do not wait until every replica serves it, and so without a receipt.")
+]
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="The file to send; `-` reads standard input.")]
 
 

@@ -12,6 +12,7 @@ from recsys.cli import views
 from recsys.cli.document import tenant_path
 from recsys.cli.failure import Failure, Refused
 from recsys.cli.options import require_one_line
+from recsys.cli.replicas import receipt
 from recsys.cli.sidecar import Start, read_start, sidecar_of, write_start
 
 if TYPE_CHECKING:
@@ -33,13 +34,25 @@ class Claim:
     force: bool
 
 
-def put_document(session: Session, document: Document, content: bytes, claim: Claim, reasons: dict[str, str]) -> None:
-    """Send the document with preconditions, and show from which version to which it moved, and what that changes."""
+def put_document(
+    session: Session,
+    document: Document,
+    content: bytes,
+    claim: Claim,
+    reasons: dict[str, str],
+    *,
+    wait: bool = False,
+) -> None:
+    """Send the document with preconditions, and show from which version to which it moved, and what that changes.
+
+    ``wait``: and which replicas serve it.
+    """
     before = document.current(session.api)
     conditions = _preconditions(session, document, claim, before)
     headers = {"Content-Type": "application/json", **conditions, **reasons}
     try:
-        response = session.api.request("PUT", document.path, content=content, headers=headers)
+        params: dict[str, object] = {"wait": "converged"} if wait else {}
+        response = session.api.request("PUT", document.path, content=content, headers=headers, params=params)
     except Refused as refused:
         raise _with_diff_hint(refused, document, conditions) from None
     body = response.json()
@@ -114,7 +127,7 @@ def _account(
         found = session.api.request("GET", f"{document.path}/diff", params={"from": old, "to": new}).json()
         lines.append(views.differences(found))
     lines += [views.warning(each) for each in answer.get("warnings", ())]
-    return Group(*lines)
+    return Group(*lines, *receipt(answer))
 
 
 def moved(document: Document, before: dict[str, Any] | None, answer: dict[str, Any]) -> RenderableType:

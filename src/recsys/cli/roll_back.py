@@ -10,8 +10,9 @@ from rich.console import Group
 from recsys.cli import views
 from recsys.cli.command import Session
 from recsys.cli.document import Document, tenant_path
-from recsys.cli.options import OverrideQuarantine, Reason, Surface, Tenant, require_one_line
+from recsys.cli.options import NoWait, OverrideQuarantine, Reason, Surface, Tenant, require_one_line
 from recsys.cli.put import moved, override_header
+from recsys.cli.replicas import receipt
 from recsys.domain.document import DocumentKind
 from recsys.domain.history import KNOWN_GOOD
 
@@ -48,8 +49,9 @@ def roll_document_back(
     quarantine: Quarantine = False,
     override_quarantine: OverrideQuarantine = None,
     force: Annotated[bool, typer.Option("--force", help="Do not look first: whatever is current.")] = False,
+    no_wait: NoWait = False,
 ) -> None:
-    """Bring an earlier version of the {document} back.
+    """Bring an earlier version of the {document} back, and show which replicas serve it.
 
     Give exactly one of --to, --revision, --at, --audit-id and --steps.
     """
@@ -63,16 +65,21 @@ def roll_document_back(
         body["to"] = document.whole_version(session.api, to)
     before = None if force else document.current(session.api)
     headers = overriding if force else overriding | {"If-Revision": str(before["revision"] if before else 0)}
-    response = session.api.request("POST", f"{document.path}/rollback", json=body, headers=headers)
+    response = session.api.request(
+        "POST", f"{document.path}/rollback", json=body, headers=headers, params=_waiting(no_wait=no_wait)
+    )
     session.answer(
         response,
-        lambda answer: Group(moved(document, before, answer), *map(views.warning, answer.get("warnings", ()))),
+        lambda answer: Group(
+            moved(document, before, answer), *map(views.warning, answer.get("warnings", ())), *receipt(answer)
+        ),
     )
 
 
 def roll_tenant_back(
     session: Session,
     tenant: Tenant,
+    *,
     to: Annotated[
         str | None, typer.Option("--to", metavar="known_good", help="The latest revision labelled `known_good`.")
     ] = None,
@@ -81,8 +88,9 @@ def roll_tenant_back(
     reason: Reason = None,
     quarantine: Quarantine = False,
     override_quarantine: OverrideQuarantine = None,
+    no_wait: NoWait = False,
 ) -> None:
-    """Bring config, rules and manifests back together, at one new revision.
+    """Bring config, rules and manifests back together, at one new revision, and show which replicas serve it.
 
     Give exactly one of --to, --revision and --at.
     """
@@ -91,9 +99,9 @@ def roll_tenant_back(
             f"--to takes {KNOWN_GOOD}; one document goes to a version with `recsys config rollback`."
         )
     body = _with_reason(_one_of(to=to, revision=revision, at=at), reason, quarantine=quarantine)
-    headers = override_header(override_quarantine)
-    response = session.api.request("POST", f"{tenant_path(tenant)}/rollback", json=body, headers=headers)
-    session.answer(response, views.moves)
+    headers, path = override_header(override_quarantine), f"{tenant_path(tenant)}/rollback"
+    response = session.api.request("POST", path, json=body, headers=headers, params=_waiting(no_wait=no_wait))
+    session.answer(response, lambda answer: Group(views.moves(answer), *receipt(answer)))
 
 
 def _one_of(**choices: object) -> dict[str, Any]:
@@ -102,6 +110,10 @@ def _one_of(**choices: object) -> dict[str, Any]:
         names = ", ".join("--" + name.replace("_", "-") for name in choices)
         raise typer.BadParameter(f"Say where to go back to with exactly one of {names}.")
     return given
+
+
+def _waiting(*, no_wait: bool) -> dict[str, object]:
+    return {"wait": "none"} if no_wait else {}
 
 
 def _with_reason(body: dict[str, Any], reason: str | None, *, quarantine: bool) -> dict[str, Any]:

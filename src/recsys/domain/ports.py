@@ -13,7 +13,7 @@ from recsys.domain.document import DocumentRef, Draft, Version
 from recsys.domain.tenant import Tenant
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from recsys.domain.access import Actor
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from recsys.domain.exposure import Exposure
     from recsys.domain.history import LedgerEntry, Pointers, UsedKey
     from recsys.domain.quarantine import QuarantinedVersion
+    from recsys.domain.replica import ReplicaIdentity, ReplicaReport, Roster
     from recsys.domain.tenant import TenantSettings
 
 Arrays: TypeAlias = "Mapping[str, npt.NDArray[Any]]"
@@ -196,12 +197,17 @@ class TenantHead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
-    """All tenants and their revisions, and all keys that are not revoked, platform keys among them."""
+    """All tenants and their revisions, and all keys that are not revoked, platform keys among them.
+
+    ``read_at``: a database time before the read began, so that every commit until then is in it; None when it was not
+    read from the database.
+    """
 
     heads: list[TenantHead]
     keys: list[ApiKey]
     copied_at: datetime | None = None
     """When this was read, where it comes from a copy since the database cannot be reached; None: it was read now."""
+    read_at: datetime | None = None
 
 
 class TenantDocuments(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,6 +234,73 @@ class ServingStore(Protocol):
 
     async def surface_rows(self, tenant_id: str, surface: str) -> SurfaceRows:
         """All rows of a surface, with the data revision that they belong to."""
+
+
+class ChangeFeed(Protocol):
+    """Who tells a replica of changes, so that it need not ask all the time. It may lose some: replicas ask as well."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether changes are heard of."""
+
+    def start(self, heard: Callable[[], None]) -> None:
+        """Begin to listen. ``heard`` is called on the event loop when something changed, and when it may have."""
+
+    async def stop(self) -> None:
+        """Listen no more."""
+
+
+class FeedObserver(Protocol):
+    """Who is told how the feed fares. Must not block."""
+
+    def listening(self, *, healthy: bool) -> None:
+        """Changes are heard of from now on, or no longer."""
+
+
+class OpenInvalidation(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to read again that not every replica has confirmed yet."""
+
+    event_id: int
+    tenant_id: str
+    number: int
+
+
+class ReplicaRegistry(Protocol):
+    """Where replicas say how far they are. Times are the database's. Raises NotReady or Overloaded without it."""
+
+    async def roster(self) -> Roster:
+        """The live replicas, now."""
+
+    async def write(self, replica: ReplicaIdentity, report: ReplicaReport) -> None:
+        """Say how far a replica is, and that it lives."""
+
+    async def remove(self, replica_ids: Collection[str]) -> None:
+        """Delete the rows of replicas that are known to be gone, and of those whose lease has run out."""
+
+    async def nudge(self, tenant_id: str) -> None:
+        """Have replicas look at a tenant, as if it had changed."""
+
+    async def open_invalidations(self) -> list[OpenInvalidation]:
+        """What was requested and is not known to be applied everywhere."""
+
+    async def close_invalidation(self, event_id: int) -> None:
+        """Record that every live replica has read again; a second time changes nothing."""
+
+
+class ReplicaClaims(Protocol):
+    """What tells the replicas of a run which of them died: a lock that the system releases. Not for the event loop."""
+
+    def take(self, replica_id: str) -> None:
+        """Show that this replica lives for as long as its process does."""
+
+    def orphans(self) -> list[str]:
+        """The replicas of this run that have died; each is named until it is forgotten."""
+
+    def forget(self, replica_ids: Collection[str]) -> None:
+        """These have been seen to."""
+
+    def release(self) -> None:
+        """This replica ends."""
 
 
 class SignalKey(msgspec.Struct, frozen=True, kw_only=True):

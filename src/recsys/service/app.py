@@ -20,6 +20,7 @@ from recsys.service.invalidation import InvalidationController
 from recsys.service.openapi import describe
 from recsys.service.problem import MEDIA_TYPE, problem
 from recsys.service.quarantine import QuarantineController
+from recsys.service.replicas import ReplicasController
 from recsys.service.switch import Switch
 from recsys.service.tenant import TenantsController
 
@@ -41,6 +42,7 @@ HANDLERS = (
     LoadsController,
     InvalidationController,
     AuditController,
+    ReplicasController,
     *operations.HANDLERS,
 )
 

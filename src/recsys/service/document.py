@@ -25,6 +25,7 @@ from recsys.domain.tenant import Tenant
 from recsys.service.call import AnyRequest, Call, Given, Limit, Time, check_surface, page, read_time
 from recsys.service.conditions import CONDITIONS
 from recsys.service.content_type import require_json
+from recsys.service.convergence import WAIT_IF_TOLD, WAIT_UNLESS_TOLD, serve_change
 from recsys.service.document_answer import (
     DiffAnswer,
     DocumentAnswer,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 NO_STORE = {"Cache-Control": "no-store"}
 UNREADABLE = "UNREADABLE"
+ON_DOCUMENTS = {**CONDITIONS, **WAIT_IF_TOLD, **WAIT_UNLESS_TOLD}
 
 
 def config_ref() -> DocumentRef:
@@ -65,7 +67,7 @@ def manifest_ref(
 class _DocumentController(QuarantineRoutes):
     """What can be done to a document of any kind."""
 
-    dependencies = CONDITIONS
+    dependencies = ON_DOCUMENTS
 
     @get("/", permission=Permission.READ, summary="Read the current document")
     async def read(self, call: Given[Call], tenant: Given[Tenant], ref: Given[DocumentRef]) -> Response[DocumentAnswer]:
@@ -82,13 +84,14 @@ class _DocumentController(QuarantineRoutes):
         ref: Given[DocumentRef],
         preconditions: Given[Preconditions],
         override: Given[str | None],
+        waits_if_told: Given[bool],
     ) -> Response[DocumentAnswer]:
         """Make the body the current document. Repeating it changes nothing; `warnings` say what may not work."""
         require_json(dict(request.scope["headers"]))
         service = call.service
         data = await request.body()
         outcome = await change_document(service.store, call.actor, tenant.id, ref, data, preconditions, override)
-        return await _served(call, outcome)
+        return await _served(call, outcome, waits=waits_if_told)
 
     @post("/rollback", permission=Permission.RESPOND, body=RollbackRequest, status_code=200, summary="Go back")
     async def roll_back(
@@ -100,12 +103,13 @@ class _DocumentController(QuarantineRoutes):
         preconditions: Given[Preconditions],
         idempotency_key: Given[str | None],
         override: Given[str | None],
+        waits: Given[bool],
     ) -> Response[DocumentAnswer]:
-        """Move the pointer back, to a version, revision, time, audit entry or number of steps."""
+        """Move the pointer back, to a version, revision, time, audit entry or number of steps; wait for replicas."""
         outcome = await roll_back_document(
             call.service.store, call.actor, tenant.id, ref, wish, preconditions, idempotency_key, override
         )
-        return await _served(call, outcome)
+        return await _served(call, outcome, waits=waits)
 
     @get("/versions", permission=Permission.READ, summary="List stored versions")
     async def versions(
@@ -151,7 +155,7 @@ class ConfigController(_DocumentController):
 
     path = "/v1/admin/tenants/{tenant_id:str}/config"
     tags = ("Config",)
-    dependencies = {**CONDITIONS, "ref": Provide(config_ref, sync_to_thread=False)}  # noqa: RUF012
+    dependencies = {**ON_DOCUMENTS, "ref": Provide(config_ref, sync_to_thread=False)}  # noqa: RUF012
     opt = {"kind": "config", "body": Config}  # noqa: RUF012
 
 
@@ -160,7 +164,7 @@ class RulesController(_DocumentController):
 
     path = "/v1/admin/tenants/{tenant_id:str}/rules"
     tags = ("Rules",)
-    dependencies = {**CONDITIONS, "ref": Provide(rules_ref, sync_to_thread=False)}  # noqa: RUF012
+    dependencies = {**ON_DOCUMENTS, "ref": Provide(rules_ref, sync_to_thread=False)}  # noqa: RUF012
     opt = {"kind": "rules", "body": list[Rule]}  # noqa: RUF012
 
 
@@ -169,15 +173,15 @@ class ManifestController(_DocumentController):
 
     path = "/v1/admin/tenants/{tenant_id:str}/manifests/{surface:str}"
     tags = ("Manifests",)
-    dependencies = {**CONDITIONS, "ref": Provide(manifest_ref, sync_to_thread=False)}  # noqa: RUF012
+    dependencies = {**ON_DOCUMENTS, "ref": Provide(manifest_ref, sync_to_thread=False)}  # noqa: RUF012
     opt = {"kind": "manifest", "body": Manifest}  # noqa: RUF012
 
 
-async def _served(call: Call, outcome: DocumentOutcome) -> Response[DocumentAnswer]:
-    """The answer to a change, given only once this worker serves it."""
-    await call.service.replica.catch_up(loads=False)
+async def _served(call: Call, outcome: DocumentOutcome, *, waits: bool) -> Response[DocumentAnswer]:
+    """The answer to a change, given only once this worker serves it; ``waits``: or every replica does."""
+    receipt = await serve_change(call.service, outcome.tenant.id, outcome.tenant.revision, waits=waits)
     answer = answer_pointer(outcome.tenant, outcome.pointer)
-    answer.changed = outcome.changed
+    answer.changed, answer.receipt = outcome.changed, receipt
     answer.warnings = await asyncio.to_thread(_lint, call, outcome)  # a long document must not hold others up
     answer.warnings += [*outcome.warnings, *_not_served(call, outcome)]
     if answer.quarantined is not None:

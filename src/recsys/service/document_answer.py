@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from recsys.control.converge import Receipt
 from recsys.domain.diff import Difference
 from recsys.domain.document import DocumentKind, Lint, Pointer, Version, VersionInfo
 from recsys.domain.quarantine import Quarantine
@@ -25,6 +26,7 @@ class DocumentAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
     document: Any
     changed: bool | msgspec.UnsetType = msgspec.UNSET
     warnings: list[Lint] | msgspec.UnsetType = msgspec.UNSET
+    receipt: Receipt | msgspec.UnsetType = msgspec.UNSET
 
 
 class VersionAnswer(msgspec.Struct, kw_only=True):

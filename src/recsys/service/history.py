@@ -8,15 +8,18 @@ import msgspec
 from litestar import Controller, delete, get, post, put
 from litestar.params import PathParameter
 
-from recsys.control.outcome import TenantOutcome
+from recsys.control.converge import Receipt
+from recsys.control.outcome import MovedDocument
 from recsys.control.read_history import label_revision, read_history
 from recsys.control.roll_back import RollbackRequest, roll_back_tenant
 from recsys.domain.access import Permission
+from recsys.domain.document import Lint
 from recsys.domain.history import KNOWN_GOOD, LedgerEntry
 from recsys.domain.precondition import Preconditions
 from recsys.domain.tenant import Tenant
 from recsys.service.call import Call, Given, Limit, Number, page
 from recsys.service.conditions import CONDITIONS
+from recsys.service.convergence import WAIT_UNLESS_TOLD, serve_change
 
 
 class HistoryPage(msgspec.Struct, kw_only=True):
@@ -26,12 +29,23 @@ class HistoryPage(msgspec.Struct, kw_only=True):
     next_before: int | None
 
 
+class TenantRollback(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Where a tenant stands after a rollback, what that moved, and who serves it."""
+
+    tenant_id: str
+    revision: int
+    changed: bool
+    moved: list[MovedDocument]
+    warnings: list[Lint]
+    receipt: Receipt | msgspec.UnsetType = msgspec.UNSET
+
+
 class HistoryController(Controller):
     """A tenant's revisions."""
 
     path = "/v1/admin/tenants/{tenant_id:str}"
     tags = ("History",)
-    dependencies = CONDITIONS
+    dependencies = {**CONDITIONS, **WAIT_UNLESS_TOLD}  # noqa: RUF012
 
     @get("/history", permission=Permission.READ, summary="Read the ledger")
     async def history(
@@ -78,10 +92,18 @@ class HistoryController(Controller):
         preconditions: Given[Preconditions],
         idempotency_key: Given[str | None],
         override: Given[str | None],
-    ) -> TenantOutcome:
-        """Move all documents back together, to a revision, a time or the latest known good."""
+        waits: Given[bool],
+    ) -> TenantRollback:
+        """Move all documents back together, to a revision, a time or the latest known good; wait for all replicas."""
         outcome = await roll_back_tenant(
             call.service.store, call.actor, tenant.id, wish, preconditions, idempotency_key, override
         )
-        await call.service.replica.catch_up(loads=False)
-        return outcome
+        receipt = await serve_change(call.service, tenant.id, outcome.revision, waits=waits)
+        return TenantRollback(
+            tenant_id=outcome.tenant_id,
+            revision=outcome.revision,
+            changed=outcome.changed,
+            moved=outcome.moved,
+            warnings=outcome.warnings,
+            receipt=receipt,
+        )

@@ -42,6 +42,13 @@ RESTORED = Definition(
 INCOMPATIBLE = Definition(
     "gauge", "recsys_incompatible_documents", "Documents that this version cannot read and does not serve.", ("tenant",)
 )
+LISTENING = Definition(
+    "gauge", "recsys_change_feed_up", "1 while changes are heard of, 0 while the database is polled instead.", ()
+)
+LISTENED = Definition("counter", "recsys_change_feed_connects", "Times that listening for changes began (again).", ())
+HEARTBEATS_FAILED = Definition(
+    "counter", "recsys_heartbeat_failures", "Times that a replica could not write how far it is.", ()
+)
 MISMATCHES = Definition("counter", "recsys_version_mismatches", "Changes refused because somebody was faster.", ())
 EXPOSURES = Definition("counter", "recsys_exposures_written", "Exposures written to the log.", ())
 DROPPED = Definition("counter", "recsys_exposures_dropped", "Exposures that did not get into the log.", ("reason",))
@@ -54,13 +61,14 @@ DEFINITIONS = {
     definition.name: definition
     for definition in (
         REQUESTS, LATENCY, EMPTY, SHORT, WARNINGS, REVISION, DATA_REVISION, STALENESS, COPIES_REFUSED,
-        COPY_ERRORS, RESTORED, INCOMPATIBLE, MISMATCHES, EXPOSURES, DROPPED, EVENTS, LOG_ERRORS, LOG_QUEUE, SPILLED,
+        COPY_ERRORS, RESTORED, INCOMPATIBLE, LISTENING, LISTENED, HEARTBEATS_FAILED, MISMATCHES, EXPOSURES, DROPPED,
+        EVENTS, LOG_ERRORS, LOG_QUEUE, SPILLED,
     )
 }  # fmt: skip
 
 
 class Metrics:
-    """Counts for one worker, and is its replica's and its log's observer.
+    """Counts for one worker, and the observer of its replica, feed, presence and log.
 
     :meth:`exposition` sums over all workers of a directory.
     """
@@ -155,6 +163,16 @@ class Metrics:
     def restored(self, tenant_id: str) -> None:
         """The revision fell: the database was restored."""
         self._count(RESTORED, tenant_id)
+
+    def listening(self, *, healthy: bool) -> None:
+        """Changes are heard of from now on, or no longer."""
+        self._set(LISTENING, float(healthy))
+        if healthy:
+            self._count(LISTENED)
+
+    def heartbeat_failed(self) -> None:
+        """The replica's row could not be written."""
+        self._count(HEARTBEATS_FAILED)
 
     def exposition(self) -> bytes:
         """All numbers of all workers in the Prometheus text format."""

@@ -11,7 +11,7 @@ from recsys.service.request_id import RequestIds
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from recsys.domain.ports import Clock, ControlStore, EventLog
+    from recsys.domain.ports import Clock, ControlStore, EventLog, ReplicaRegistry
     from recsys.domain.subject import SubjectKeys
     from recsys.service.authentication import Authenticator
     from recsys.service.metrics import Metrics
@@ -38,6 +38,7 @@ class Service:
 
     store: ControlStore
     replica: Replica
+    registry: ReplicaRegistry
     clock: Clock
     metrics: Metrics
     authenticator: Authenticator

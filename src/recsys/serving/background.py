@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _THREADS = 4
+_FAREWELL_S = 2.0
 _NICE = 10
 """A tenth of the share of whoever answers requests, when both want the same core."""
 
@@ -32,6 +33,14 @@ class Background:
     def close(self) -> None:
         """Take no more work; what runs ends by itself."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+async def end(loop: asyncio.Task[None]) -> None:
+    """Return when a loop that was told to end has ended. One that hangs is cut off, which may cost it a connection."""
+    done, _ = await asyncio.wait([loop], timeout=_FAREWELL_S)
+    if not done:
+        loop.cancel()
+        await asyncio.wait([loop])
 
 
 def _give_way() -> None:

@@ -26,8 +26,13 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """``ready``: everything was loaded once. ``poll_age_seconds``: since the last successful poll, null before it.
 
     ``copy_age_seconds``: while all this comes from the host's local copy, how old that is; else null.
+
+    ``id``: as `GET /v1/admin/replicas` names it; null for one that is no replica of the service. ``listening``: whether
+    changes are heard of; null where there is nothing to hear, and the database is asked all the time.
     """
 
+    id: str | None
+    listening: bool | None
     ready: bool
     stale: bool
     poll_age_seconds: float | None

@@ -6,9 +6,12 @@ import asyncio
 import logging
 from dataclasses import replace
 from functools import partial
+from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from recsys.domain.errors import NotReady
+from recsys.domain.replica import SyncedTenant
 from recsys.serving.health import TenantHealth
 from recsys.serving.snapshot import (
     DocumentPart,
@@ -31,6 +34,8 @@ _log = logging.getLogger(__name__)
 _DOCUMENTS = ""  # the name of the job that reads documents; the jobs that read signals are named by their surface
 _CONFIRMED = 2
 _COPIED = -1
+_NEWS_S = 10.0
+"""For so long after it moved, a tenant is worth telling of."""
 
 
 class Keeper:
@@ -38,10 +43,18 @@ class Keeper:
 
     An *epoch* is the time between two restores of the database: within one, a higher revision wins whatever arrives
     first, and what was read in an earlier one is never applied.
+
+    ``moved`` is called whenever what :meth:`synced` says may have changed.
     """
 
     def __init__(
-        self, head: TenantHead, store: ServingStore, signals: SignalReader, clock: Clock, observer: ReplicaObserver
+        self,
+        head: TenantHead,
+        store: ServingStore,
+        signals: SignalReader,
+        clock: Clock,
+        observer: ReplicaObserver,
+        moved: Callable[[], None],
     ) -> None:
         self.head = head
         self.snapshot: Snapshot | None = None
@@ -51,6 +64,8 @@ class Keeper:
         self._signals = signals
         self._clock = clock
         self._observer = observer
+        self._moved = moved
+        self._moved_at = -inf
         self._swap = asyncio.Lock()
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._epoch = 0
@@ -105,13 +120,16 @@ class Keeper:
         else:
             self._note_unreadable(documents.revision, part.unreadable)
         self._invalidations = max(self._invalidations, invalidations)
+        self._note_moved()
 
     async def load_signals(self, surface: str) -> None:
         """Get a surface's signals and serve them, unless something newer is served already. Raises NotReady."""
         epoch = self._epoch
-        part = await self._signals.read(self.head, surface)
+        held = self._parts.get(surface)
+        part = await self._signals.read(self.head, surface, held[1] if held else None)
         await self._signals.rank_popularity(part, self._documents[1].config if self._documents else None)
         await self._fill(epoch, signals=part)
+        self._note_moved()
 
     def health(self) -> TenantHealth:
         """What is served."""
@@ -119,6 +137,34 @@ class Keeper:
             external_id=self.head.tenant.external_id,
             revision=self.snapshot.revision if self.snapshot else None,
             data_revision=self.snapshot.data_revision if self.snapshot else None,
+            incompatible=self.incompatible,
+        )
+
+    def count_documents(self) -> dict[str, int]:
+        """How many documents of each kind are served just as they are stored: none that cannot be read."""
+        if self.snapshot is None:
+            return {}
+        documents = self.snapshot.documents
+        stale = {each.ref.kind_name for each in documents.unreadable}
+        held = {"config": documents.pointers.config, "rules": documents.pointers.rules}
+        return {name: int(etag is not None and name not in stale) for name, etag in held.items()}
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the database seemed to be restored when it was last looked at."""
+        return self._behind > 0
+
+    def synced(self) -> SyncedTenant | None:
+        """How far this tenant is, when that is worth telling: it moved a moment ago, or is not where its head is."""
+        settled = self.snapshot is not None and not (self.in_doubt or self.incompatible or self._wants_documents())
+        if settled and monotonic() - self._moved_at > _NEWS_S:
+            return None
+        # Neither of these says anything about a database that was restored meanwhile.
+        known = self.snapshot is not None or self.incompatible is not None
+        return SyncedTenant(
+            revision=self._read_revision() if known and not self.in_doubt else None,
+            data_revision=self.snapshot.data_revision if self.snapshot else None,
+            invalidations=self._invalidations,
             incompatible=self.incompatible,
         )
 
@@ -132,10 +178,14 @@ class Keeper:
         held = self._documents[1].revision if self._documents and self._documents[0] == self._epoch else 0
         return head.tenant.revision < max(seen.revision, held) or head.tenant.data_revision < seen.data_revision
 
-    def _wants_documents(self) -> bool:
+    def _read_revision(self) -> int:
+        """The highest revision whose documents were read in this epoch, understood or not; -1: none."""
         held = self._documents[1].revision if self._documents and self._documents[0] == self._epoch else -1
-        refused = self._refused[1] if self._refused[0] == self._epoch else -1
-        return self.head.tenant.revision > max(held, refused) or self.head.tenant.invalidations > self._invalidations
+        return max(held, self._refused[1] if self._refused[0] == self._epoch else -1)
+
+    def _wants_documents(self) -> bool:
+        tenant = self.head.tenant
+        return tenant.revision > self._read_revision() or tenant.invalidations > self._invalidations
 
     def _wants_signals(self, surface: str) -> bool:
         held, wanted = self._parts.get(surface), self.head.surfaces.get(surface, 0)
@@ -216,6 +266,10 @@ class Keeper:
             surfaces = {name: state for name, state in self.snapshot.surfaces.items() if name not in gone}
             self.snapshot = replace(self.snapshot, data_revision=revision, parts=self.parts, surfaces=surfaces)
             self._observer.serving(self.head.tenant.id, self.snapshot.revision, revision)
+
+    def _note_moved(self) -> None:
+        self._moved_at = monotonic()
+        self._moved()
 
     def _note_unreadable(self, revision: int, refusals: Sequence[Exception]) -> None:
         """Say which documents are not served as they are. What is in them is for the log, not for health pages."""

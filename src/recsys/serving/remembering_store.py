@@ -143,7 +143,9 @@ class RememberingServingStore:
         seen, self._seen = self._seen, {}
         self._kept = await asyncio.to_thread(_advanced, self._kept, seen)
         known = [self._kept[head.tenant.id] for head in heard[1].heads if head.tenant.id in self._kept]
-        await asyncio.to_thread(self._copy.keep, LastGood(read_at=heard[0], overview=heard[1], documents=known))
+        # When the database was read is of no use to who reads the copy, and would make each look like a change.
+        copied = replace(heard[1], read_at=None)
+        await asyncio.to_thread(self._copy.keep, LastGood(read_at=heard[0], overview=copied, documents=known))
         self._written, self._complained = heard, False
         if self._tidied_at is None or monotonic() - self._tidied_at > _TIDY_SECONDS:
             self._tidied_at = monotonic()

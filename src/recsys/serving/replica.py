@@ -9,6 +9,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from recsys.domain.errors import NotReady, TenantNotFound
+from recsys.domain.replica import ReplicaReport
+from recsys.serving.background import end
 from recsys.serving.directory import Directory
 from recsys.serving.health import Health
 from recsys.serving.keeper import Keeper
@@ -16,24 +18,29 @@ from recsys.serving.signal_reader import SignalReader
 from recsys.serving.snapshot import Snapshot, SnapshotCatalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from recsys.domain.api_key import ApiKey
-    from recsys.domain.ports import Clock, Overview, ServingStore, SignalFiles, TenantHead
+    from recsys.domain.ports import ChangeFeed, Clock, Overview, ServingStore, SignalFiles, TenantHead
     from recsys.serving.health import ReplicaObserver
+    from recsys.serving.presence import Presence
 
 _log = logging.getLogger(__name__)
 _POLL_TIMEOUT_SECONDS = 10.0
 _MISSED_POLLS = 3
 _STALE_SECONDS = 3.0
 _CONFIRMED = 2
+_LISTENING_SECONDS = 1.0
+_LONGEST_BREATH_SECONDS = 0.05
 
 
 class Replica:
     """Serves from memory. ``directory`` and the snapshots are immutable and swapped, so reading them needs no lock.
 
     ``signal_files``: where the replicas of a host share signals; None: each keeps its own in memory.
+    ``feed``: who tells of changes; the database is asked only once a second while that works, else every ``poll_ms``.
+    ``presence``: how others learn how far this replica is; None: they do not. ``jitter_s``: see :class:`SignalReader`.
 
     Keys are read with every poll: platform keys belong to no tenant, so no revision tells of them.
     """
@@ -46,14 +53,22 @@ class Replica:
         *,
         poll_ms: float,
         signal_files: SignalFiles | None = None,
+        feed: ChangeFeed | None = None,
+        presence: Presence | None = None,
+        jitter_s: Callable[[], float] = float,
     ) -> None:
         self.directory = Directory()
         self.synced = False
         self._store = store
-        self._signals = SignalReader(store, signal_files)
+        self._signals = SignalReader(store, signal_files, jitter_s)
         self._clock = clock
         self._observer = observer
         self._poll_seconds = poll_ms / 1_000
+        self._feed = feed
+        self._presence = presence
+        self._heard = False
+        self._stopping = False
+        self._synced_through: datetime | None = None
         self._keepers: dict[str, Keeper] = {}
         self._missing: dict[str, int] = {}
         self._failed = False
@@ -82,19 +97,28 @@ class Replica:
     async def start(self) -> None:
         """Sync once and keep synced. Without the database: start all the same, not ready, and keep trying."""
         self._next_poll = asyncio.get_running_loop().create_future()
+        self._stopping = False
         self._loop = asyncio.create_task(self._poll_forever(), name="replica")
+        if self._feed is not None:
+            self._feed.start(self._hear)
         await self.catch_up()
+        if self._presence is not None:
+            await self._presence.start(self.report)
 
     async def stop(self) -> None:
-        """Stop polling and reading."""
+        """Stop polling and reading, and say so."""
+        if self._feed is not None:
+            await self._feed.stop()
+        if self._presence is not None:
+            await self._presence.stop()
+        if self._loop is not None:
+            self._stopping = True
+            self._wake.set()
+            await end(self._loop)
+            self._loop = None
         jobs = self._jobs(loads=True)
         for job in jobs:
             job.cancel()
-        if self._loop is not None:
-            self._loop.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._loop
-            self._loop = None
         if self._next_poll is not None and not self._next_poll.done():
             self._next_poll.set_result(None)  # nobody waits for a poll that will not come
         await asyncio.gather(*jobs, return_exceptions=True)
@@ -131,33 +155,61 @@ class Replica:
         counts = dict.fromkeys(targets, 0)
         if counts.keys() & {"config", "rules"}:
             await keeper.load_documents()
-            pointers = keeper.snapshot.documents.pointers if keeper.snapshot else None
-            held = {"config": pointers and pointers.config, "rules": pointers and pointers.rules}
-            counts.update({target: int(held[target] is not None) for target in held if target in counts})
+            counts.update({target: count for target, count in keeper.count_documents().items() if target in counts})
         return counts
 
     def health(self) -> Health:
         """Whether this replica is ready and current, and what it serves."""
         tenants = {tenant_id: keeper.health() for tenant_id, keeper in self._keepers.items()}
         age = self._poll_age()
-        copy_age = age if self._copied_at is not None else None
         return Health(
-            ready=self.synced, stale=self.stale, poll_age_seconds=age, copy_age_seconds=copy_age, tenants=tenants
+            id=self._presence.identity.id if self._presence else None,
+            listening=self._feed.healthy if self._feed else None,
+            ready=self.synced,
+            stale=self.stale,
+            poll_age_seconds=age,
+            copy_age_seconds=age if self._copied_at is not None else None,
+            tenants=tenants,
         )
+
+    def report(self) -> ReplicaReport:
+        """How far this replica is: through which database time, but for the tenants that are named."""
+        found = ((tenant_id, keeper.synced()) for tenant_id, keeper in self._keepers.items())
+        named = {tenant_id: synced for tenant_id, synced in found if synced is not None}
+        return ReplicaReport(synced_through=self._synced_through, tenants=named)
 
     async def _poll_forever(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        while not self._stopping:
+            began = loop.time()
             this_poll, self._next_poll = self._next_poll, loop.create_future()
             self._wake.clear()
+            heard, self._heard = self._heard, False
             try:
                 await self._poll()
             finally:
                 if this_poll is not None and not this_poll.done():
                     this_poll.set_result(None)
             self._note_synced()
+            if heard:
+                self._moved()  # even if there was nothing new: somebody waits to hear that this replica has looked
+            # However many changes are heard of, at least half of the time is for requests.
+            await asyncio.sleep(min(loop.time() - began, _LONGEST_BREATH_SECONDS))
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._poll_seconds)
+                await asyncio.wait_for(self._wake.wait(), self._pause())
+
+    def _pause(self) -> float:
+        """How long to wait for the next poll, in seconds. What is in doubt is looked at again soon."""
+        in_doubt = self._missing or any(keeper.in_doubt for keeper in self._keepers.values())
+        return _LISTENING_SECONDS if self._feed and self._feed.healthy and not in_doubt else self._poll_seconds
+
+    def _hear(self) -> None:
+        self._heard = True
+        self._wake.set()
+
+    def _moved(self) -> None:
+        if self._presence is not None:
+            self._presence.moved()
 
     async def _poll(self) -> None:
         """Read the revisions and keys and start to read what is newer; never raises but for cancellation."""
@@ -169,6 +221,7 @@ class Replica:
                 self._take_copy(overview, overview.copied_at)
                 return
             self._take_note(overview.heads, overview.keys)
+            self._synced_through = overview.read_at or self._synced_through
             self._failed, self._polled_at, self._copied_at = False, began, None
             self._observer.polled()
         except (NotReady, TimeoutError) as error:
@@ -199,7 +252,7 @@ class Replica:
             keeper = self._keepers.get(tenant_id)
             if keeper is None:
                 keeper = self._keepers[tenant_id] = Keeper(
-                    head, self._store, self._signals, self._clock, self._observer
+                    head, self._store, self._signals, self._clock, self._observer, self._moved
                 )
             keeper.observe(head)
         kept = [self._keepers[tenant_id].head.tenant for tenant_id in self._missing]

@@ -53,6 +53,7 @@ class Database:
         self.is_postgresql = engine.dialect.name == "postgresql"
         snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True} if self.is_postgresql else {}
         self._reader = engine.execution_options(**snapshot)
+        self._single = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._writer = engine.execution_options(recsys_write=True)
         self._queues: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
@@ -64,6 +65,17 @@ class Database:
             if self._file is not None and self._identity is None:
                 raise NotReady(f"There is no database file {self._file.name}.")  # reading would make an empty one
             async with self._reader.connect() as connection, connection.begin():
+                yield connection
+
+    @asynccontextmanager
+    async def single(self) -> AsyncIterator[AsyncConnection]:
+        """A connection on which every statement is a transaction of its own, without the round trips of a longer one.
+
+        On SQLite a statement that writes holds the lock only while it runs, not until the event loop is back.
+        """
+        with _translated():
+            await self._follow_file()
+            async with self._single.connect() as connection:
                 yield connection
 
     @asynccontextmanager
@@ -197,7 +209,10 @@ def _set_up_sqlite(connection: Any, _: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("recsys_write", False)
+    options = connection.get_execution_options()
+    if options.get("isolation_level") == "AUTOCOMMIT":
+        return
+    writes = options.get("recsys_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
+from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import msgspec
 from sqlalchemy import and_, select
 
 from recsys.domain.catalogue import Item, SurfaceRows
 from recsys.domain.document import KINDS, DocumentRef
 from recsys.domain.errors import TenantNotFound
 from recsys.domain.history import Pointers
-from recsys.domain.names import UUID_PATTERN
-from recsys.domain.ports import Overview, TenantDocuments, TenantHead
-from recsys.storage import rows
-from recsys.storage.schema import DOCUMENTS, api_keys, covisits, items, popularity, surfaces, tenants
+from recsys.domain.ports import Overview, TenantDocuments
+from recsys.storage.overview import OverviewReader, valid_load_id
+from recsys.storage.schema import DOCUMENTS, covisits, items, popularity, surfaces, tenants
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,36 +39,25 @@ class SqlServingStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._reader = OverviewReader(database)
         self._seen: tuple[Mark, float, Overview] | None = None
 
     async def overview(self) -> Overview:
         """All tenants and their revisions, and all keys that are not revoked.
 
-        One short transaction, or where a SQLite file has not changed since the last one, for a second at most, none.
+        One statement, or where a SQLite file has not changed since the last one, for a second at most, none.
         """
+        began, now = monotonic(), datetime.now(UTC)
         mark = await self._database.mark()
         if mark is not None and self._seen is not None:
-            seen, read_at, overview = self._seen
-            if seen == mark and monotonic() - read_at < _TRUSTED_S:
-                return overview
-        read_at, overview = monotonic(), await self._read_overview()
+            seen, seen_at, overview = self._seen
+            if seen == mark and began - seen_at < _TRUSTED_S:
+                # Nobody has committed, so it is as good as read anew.
+                return msgspec.structs.replace(overview, read_at=now)
+        overview = await self._reader.read(now)
         # The mark is from before the read: what was committed in between makes the next one differ.
-        self._seen = None if mark is None else (mark, read_at, overview)
+        self._seen = None if mark is None else (mark, began, overview)
         return overview
-
-    async def _read_overview(self) -> Overview:
-        async with self._database.read() as connection:
-            found = [rows.to_tenant(row) for row in await connection.execute(select(tenants))]
-            valid = await connection.execute(select(api_keys).where(api_keys.c.revoked_at.is_(None)))
-            keys = [rows.to_api_key(row) for row in valid]
-            data: dict[str, dict[str, int]] = {}
-            loads: dict[str, dict[str, str]] = {}
-            for row in await connection.execute(select(surfaces)):
-                data.setdefault(row.tenant_id, {})[row.namespace] = row.data_revision
-                if load_id := _load_id(row.load_id):
-                    loads.setdefault(row.tenant_id, {})[row.namespace] = load_id
-        heads = [TenantHead(tenant=t, surfaces=data.get(t.id, {}), load_ids=loads.get(t.id, {})) for t in found]
-        return Overview(heads=heads, keys=keys)
 
     async def documents(self, tenant_id: str) -> TenantDocuments:
         """The current documents. Raises TenantNotFound."""
@@ -101,7 +90,7 @@ class SqlServingStore:
         return SurfaceRows(
             surface=surface,
             data_revision=revision,
-            load_id=_load_id(load_id),
+            load_id=valid_load_id(load_id),
             items=found_items,
             popularity=found_popularity,
             covisits=found_covisits,
@@ -127,11 +116,6 @@ async def _read_current(
     for etag, text, *of_surface in await connection.execute(query):
         ref = DocumentRef(kind_name, *of_surface)
         texts[ref], etags[ref] = text, etag
-
-
-def _load_id(found: str | None) -> str | None:
-    """The name of a load, which becomes part of a file's; a hand-written one that is no UUID is none."""
-    return found if found is not None and re.match(UUID_PATTERN, found) else None
 
 
 async def _rows(

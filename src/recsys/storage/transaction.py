@@ -165,6 +165,7 @@ class SqlTenantTransaction(SqlReader):
                 surface=surface,
                 status="requested",
                 requested_by_sub=self._actor.sub,
+                number=self.locked.invalidations + 1,
             )
             .returning(invalidations.c.id)
         )

@@ -68,7 +68,7 @@ class FakeServingStore:
         self._reach()
         await self._wait("overview")
         heads = [self._head(tenant) for tenant in self.tenants.values()]
-        return Overview(heads=heads, keys=self.keys_stored)
+        return Overview(heads=heads, keys=self.keys_stored, read_at=NOW)
 
     async def documents(self, tenant_id: str) -> TenantDocuments:
         self._reach()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from copy import copy
 
@@ -9,10 +9,15 @@ import pytest
 
 from recsys.domain.api_key import hash_key
 from recsys.domain.errors import NotReady, TenantNotFound
+from recsys.domain.replica import ReplicaReport
+from recsys.service.metrics import Metrics
+from recsys.serving import keeper as keeper_module
 from recsys.serving.answer import recommend
+from recsys.serving.presence import Presence
 from recsys.serving.replica import Replica
 from recsys.serving.snapshot import Snapshot
 from tests.support.surfaces import NOW, item, request, rows
+from tests.unit.serving.fake_registry import FakeRegistry, identity
 from tests.unit.serving.fake_store import FakeServingStore, FixedClock, Recorder
 
 BLOCK_A = '[{"action":"block","target_key":"a","target_type":"item"}]'
@@ -293,3 +298,78 @@ async def test_the_poll_finds_changes_by_itself(store: FakeServingStore, seen: R
             break
     await replica.stop()
     assert answer(replica) == ["b"]
+
+
+class FakeFeed:
+    def __init__(self) -> None:
+        self.healthy = True
+        self.heard: Callable[[], object] = bool
+
+    def start(self, heard: Callable[[], None]) -> None:
+        self.heard = heard
+
+    async def stop(self) -> None:
+        self.healthy = False
+
+
+async def test_what_the_feed_tells_is_served_at_once_and_the_row_says_so(
+    store: FakeServingStore, seen: Recorder
+) -> None:
+    feed, registry = FakeFeed(), FakeRegistry()
+    presence = Presence(identity("me"), registry, Metrics())
+    replica = Replica(store, FixedClock(), seen, poll_ms=60_000, feed=feed, presence=presence)
+    await replica.start()
+    try:
+        store.put("id-one", "rules", BLOCK_A)
+        feed.heard()
+        async with asyncio.timeout(1):
+            while registry.rows["me"].tenants["id-one"].revision != 1:
+                await asyncio.sleep(0.001)
+        assert answer(replica) == ["b"]
+    finally:
+        await replica.stop()
+
+
+async def test_a_healthy_feed_that_loses_a_notification_costs_a_second(store: FakeServingStore, seen: Recorder) -> None:
+    replica = Replica(store, FixedClock(), seen, poll_ms=60_000, feed=FakeFeed())
+    await replica.start()
+    try:
+        store.put("id-one", "rules", BLOCK_A)
+        async with asyncio.timeout(1.5):
+            while answer(replica) != ["b"]:
+                await asyncio.sleep(0.01)
+    finally:
+        await replica.stop()
+
+
+async def test_a_report_names_who_moved_or_is_behind(
+    store: FakeServingStore, seen: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper_module, "_NEWS_S", -1.0)
+    async with running(store, seen) as replica:
+        assert replica.report() == ReplicaReport(synced_through=NOW, tenants={})
+        gate = store.gates["documents"] = asyncio.Event()
+        store.put("id-one", "rules", BLOCK_A)
+        waiting = asyncio.create_task(replica.catch_up())
+        await asyncio.sleep(0.01)
+        assert replica.report().tenants["id-one"].revision == 0, "synced through the commit, but for this one"
+        gate.set()
+        await waiting
+        store.put("id-one", "config", UNREADABLE)
+        await replica.catch_up()
+        said = replica.report().tenants
+        assert {name: (each.revision, each.incompatible) for name, each in said.items()} == {"id-one": (2, "config")}
+
+
+async def test_a_report_says_nothing_of_a_tenant_whose_database_may_have_been_restored(
+    store: FakeServingStore, seen: Recorder
+) -> None:
+    older = copy(store.tenants["id-one"])
+    store.put("id-one", "rules", BLOCK_A)
+    async with running(store, seen) as replica:
+        assert replica.report().tenants["id-one"].revision == 1
+        store.tenants["id-one"], store.texts["id-one"] = older, {}
+        await replica.catch_up()
+        assert replica.report().tenants["id-one"].revision is None
+        await replica.catch_up()
+        assert replica.report().tenants["id-one"].revision == 0

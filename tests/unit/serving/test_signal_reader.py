@@ -153,3 +153,26 @@ async def test_who_cannot_read_the_rows_lets_the_next_one_try(store: CountingSto
 
     async with asyncio.timeout(5):
         assert names(await store.read(files)) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("large", "held_back"), [(2, 1), (3, 0)])
+async def test_only_a_large_surface_is_held_back_so_that_not_everybody_reads_it_at_once(
+    store: CountingStore, files: MappedSignalFiles, monkeypatch: pytest.MonkeyPatch, large: int, held_back: int
+) -> None:
+    monkeypatch.setattr(signal_reader, "_LARGE", large)
+    drawn: list[float] = []
+
+    def draw() -> float:
+        drawn.append(0.0)
+        return 0.0
+
+    reader = SignalReader(store, files, draw)
+    (head,) = (await store.overview()).heads
+    held = await reader.read(head, "home", None)
+    assert drawn == [], "the first time there is nothing to serve meanwhile"
+    await reader.read(head, "home", held)
+    assert drawn == [], "what is kept already is mapped at once"
+    store.restore(2, "second", "z")
+    (head,) = (await store.overview()).heads
+    await reader.read(head, "home", held)
+    assert len(drawn) == held_back

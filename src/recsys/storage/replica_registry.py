@@ -1,0 +1,113 @@
+"""The ``ReplicaRegistry`` port: one row per replica, and the invalidations that wait for all of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Interval, Text, delete, func, literal, or_, select, text, true, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from recsys.domain.ports import OpenInvalidation
+from recsys.domain.replica import LEASE_S, ReplicaRow, Roster, SyncedTenant
+from recsys.storage.schema import UtcTime, invalidations, replicas
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sqlalchemy import Row
+
+    from recsys.domain.replica import ReplicaIdentity, ReplicaReport
+    from recsys.storage.engine import Database
+
+_LEASE = timedelta(seconds=LEASE_S)
+_MOVING = ("heartbeat_at", "synced_through", "tenants")
+
+
+class SqlReplicaRegistry:
+    """The table of replicas, on SQLite or PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def roster(self) -> Roster:
+        """The live replicas, now."""
+        async with self._database.single() as connection:
+            now = self._now()
+            wanted = select(now.label("read_at"), replicas).order_by(replicas.c.host, replicas.c.pid)
+            rows = (await connection.execute(wanted)).all()
+            read_at: datetime = rows[0].read_at if rows else (await connection.execute(select(now))).scalar_one()
+        live = [row for row in rows if row.heartbeat_at > read_at - _LEASE]
+        return Roster(read_at=read_at, replicas=[_to_replica(row) for row in live])
+
+    async def write(self, replica: ReplicaIdentity, report: ReplicaReport) -> None:
+        """Say how far a replica is, and that it lives."""
+        now = self._now()
+        values: dict[str, object] = {
+            **msgspec.structs.asdict(replica),
+            "started_at": now,
+            "heartbeat_at": now,
+            "synced_through": report.synced_through,
+            "tenants": msgspec.json.encode(report.tenants).decode(),
+        }
+        row = select(*(_value(name, value) for name, value in values.items())).where(self._without_sync())
+        insert = postgresql.insert if self._database.is_postgresql else sqlite.insert
+        statement = insert(replicas).from_select(list(values), row)
+        # A row that was taken for dead and deleted is there again with the next heartbeat.
+        moving = {name: statement.excluded[name] for name in _MOVING}
+        async with self._database.single() as connection:
+            await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=moving))
+
+    async def remove(self, replica_ids: Collection[str]) -> None:
+        """Delete the rows of replicas that are known to be gone, and of those whose lease has run out."""
+        gone = or_(replicas.c.id.in_(replica_ids), replicas.c.heartbeat_at < self._now(_LEASE))
+        async with self._database.single() as connection:
+            # Looked at first: a statement that writes takes SQLite's only lock even where it finds nothing.
+            if (await connection.scalars(select(replicas.c.id).where(gone))).first():
+                await connection.execute(delete(replicas).where(gone))
+
+    async def nudge(self, tenant_id: str) -> None:
+        """Have replicas look at a tenant, as if it had changed; on SQLite they look all the time."""
+        if self._database.is_postgresql:
+            async with self._database.single() as connection:
+                await connection.execute(text("select pg_notify('recsys', :tenant)"), {"tenant": tenant_id})
+
+    async def open_invalidations(self) -> list[OpenInvalidation]:
+        """What was requested and is not known to be applied everywhere."""
+        events = invalidations.c
+        query = select(events.id.label("event_id"), events.tenant_id, events.number).where(events.status == "requested")
+        async with self._database.single() as connection:
+            found = (await connection.execute(query)).all()
+        return [OpenInvalidation(**row._mapping) for row in found]  # noqa: SLF001 - SQLAlchemy's public name for it
+
+    async def close_invalidation(self, event_id: int) -> None:
+        """Record that every live replica has read again; a second time changes nothing."""
+        mine = (invalidations.c.id == event_id, invalidations.c.status == "requested")
+        async with self._database.write("replicas") as connection:
+            await connection.execute(
+                update(invalidations).where(*mine).values(status="applied", applied_at=self._now())
+            )
+
+    def _without_sync(self) -> ColumnElement[bool]:
+        """True; and PostgreSQL does not wait for the disk: a heartbeat that a power failure takes back is no loss."""
+        if not self._database.is_postgresql:
+            return true()
+        return func.set_config("synchronous_commit", "off", True, type_=Text()) == "off"
+
+    def _now(self, ago: timedelta = timedelta()) -> ColumnElement[datetime]:
+        """The database's time. SQLite runs in this process, and its own clock knows but milliseconds."""
+        if self._database.is_postgresql:
+            return func.clock_timestamp(type_=UtcTime()) - literal(ago, Interval())
+        return literal(datetime.now(UTC) - ago, UtcTime())
+
+
+def _value(name: str, value: object) -> ColumnElement[Any]:
+    """A value as one of the column's type."""
+    return value if isinstance(value, ColumnElement) else literal(value, replicas.c[name].type)
+
+
+def _to_replica(row: Row[Any]) -> ReplicaRow:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    del values["read_at"]
+    return ReplicaRow(**{**values, "tenants": msgspec.json.decode(row.tenants, type=dict[str, SyncedTenant])})
