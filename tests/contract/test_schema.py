@@ -27,7 +27,9 @@ async def test_upgrading_again_changes_nothing(database: Database) -> None:
 
 
 async def test_a_database_without_schema_has_every_step_before_it(tmp_path: Path) -> None:
-    database = open_database(f"sqlite:///{tmp_path / 'empty.db'}")
+    file = tmp_path / "empty.db"
+    file.touch()
+    database = open_database(f"sqlite:///{file}")
 
     assert not any(step.applied for step in await status(database))
     await database.close()

@@ -8,16 +8,26 @@ import httpx
 import pytest
 
 from tests.http.conftest import Api, assert_problem
+from tests.support.artifacts import popularity
 
 TENANT = "/v1/admin/tenants/demo"
 CONFIG, RULES, MANIFEST = f"{TENANT}/config", f"{TENANT}/rules", f"{TENANT}/manifests/home"
-MANIFESTS = [{"v": 1, "tenant": "demo", "surface": "home", "current": {"popularity": uri}} for uri in "abc"]
+ARTIFACTS = [popularity(score) for score in (1.0, 2.0, 3.0)]
+MANIFESTS = [{"v": 1, "tenant": "demo", "surface": "home", "current": {"popularity": each.uri}} for each in ARTIFACTS]
 DOCUMENTS: dict[str, tuple[str, list[Any]]] = {
     "config": (CONFIG, [{"weights": {"pop": n}} for n in (1, 2, 3)]),
     "rules": (RULES, [[{"action": "block", "target_type": "item", "target_key": f"i{n}"}] for n in (1, 2, 3)]),
     "manifest": (MANIFEST, MANIFESTS),
 }
 CODE = "RECSYS_VERSION_QUARANTINED"
+
+
+@pytest.fixture
+async def dev(api: Api, dev: httpx.AsyncClient) -> httpx.AsyncClient:
+    """The developer, with the artifacts that the manifests name."""
+    for each in ARTIFACTS:
+        await each.store(api.service.blobs, (await dev.get(TENANT)).json()["id"])
+    return dev
 
 
 async def make(dev: httpx.AsyncClient, kind: str = "config") -> list[str]:

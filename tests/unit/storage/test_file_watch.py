@@ -3,12 +3,15 @@
 import os
 import sqlite3
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from recsys.domain.ports import Overview
 from recsys.storage.engine import open_database
 from recsys.storage.file_watch import FileWatch
+from recsys.storage.overview import OverviewReader
 from recsys.storage.serving_store import SqlServingStore
 from tests.support.databases import SqliteTemplate
 
@@ -69,12 +72,22 @@ async def test_an_overview_is_read_once_until_somebody_commits(
 ) -> None:
     database = open_database(database_url)
     store = SqlServingStore(database)
-    first = await store.overview()
-    assert await store.overview() is first
+    reads: list[datetime] = []
+    read = OverviewReader.read
+
+    async def counted(self: OverviewReader, now: datetime) -> Overview:
+        reads.append(now)
+        return await read(self, now)
+
+    monkeypatch.setattr(OverviewReader, "read", counted)
+    await store.overview()
+    await store.overview()
+    assert len(reads) == 1
     assert database.file is not None
     commit(database.file, "create table unrelated (x)")
-    again = await store.overview()
-    assert again is not first
+    await store.overview()
+    assert len(reads) == 2
     monkeypatch.setattr("recsys.storage.serving_store._TRUSTED_S", 0.0)
-    assert await store.overview() is not again, "a second is as long as a mark is believed"
+    await store.overview()
+    assert len(reads) == 3, "a second is as long as a mark is believed"
     await database.close()
