@@ -36,6 +36,8 @@ PATIENCE_S = 10.0
 _NAME_DIGITS = 16
 _ATTEMPTS = 2
 _NOTHING = text("select 1")
+POSTGRESQL_CONNECTIONS = 12
+"""Of each worker, at most: four workers and one more while they are replaced stay well below the 100 of a new server."""
 POSTGRESQL_TIMEOUTS = {"timeout": 5, "command_timeout": 120}
 
 
@@ -203,7 +205,7 @@ def open_database(url: str) -> Database:
         _for_asyncpg(parsed),
         # All that are opened stay open: opening one costs a change or two. The last one used is the next one taken, so
         # that few of them do most of the work, and know its statements.
-        pool_size=20,
+        pool_size=POSTGRESQL_CONNECTIONS,
         max_overflow=0,
         pool_use_lifo=True,
         pool_timeout=PATIENCE_S,
