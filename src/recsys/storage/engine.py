@@ -37,7 +37,7 @@ _NAME_DIGITS = 16
 _ATTEMPTS = 2
 _NOTHING = text("select 1")
 POSTGRESQL_CONNECTIONS = 12
-"""Of each worker, at most: four workers and one more while they are replaced stay well below the 100 of a new server."""
+"""Of each worker, at most: four workers, and one more while they are replaced, fit into the 100 of a new server."""
 POSTGRESQL_TIMEOUTS = {"timeout": 5, "command_timeout": 120}
 
 
