@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,11 +30,16 @@ def named(content: bytes, folder: str = "t/home/cooc") -> str:
 
 @dataclass
 class Stores:
-    """A store, another process' view of the same one, and a way to change it behind their backs."""
+    """A store, another process' view of the same one, and a way to change it behind their backs.
+
+    ``on_host``: the file that the first one maps; ``only_copy``: there is no other to fetch it from.
+    """
 
     store: BlobStore
     other: BlobStore
     tamper: Callable[[str, bytes], None]
+    on_host: Callable[[str], Path]
+    only_copy: bool
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +57,16 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Stores:
             (root / name).write_bytes(content)
 
         made = [LocalBlobStore(root, Marks(tmp_path / "marks"), max_bytes=MAX_BYTES) for _ in range(2)]
-        return Stores(made[0], made[1], change)
+        return Stores(made[0], made[1], change, lambda name: root / name, only_copy=True)
     request.getfixturevalue("s3")
     url = fresh_prefix()
     caches = [HostCache(tmp_path / f"cache{n}", Marks(tmp_path / "marks")) for n in range(2)]
     first, second = (ObjectStoreBlobStore(open_s3(url), cache, max_bytes=MAX_BYTES) for cache in caches)
-    return Stores(first, second, lambda name, content: tamper(url, name, content))
+
+    def cached(name: str) -> Path:
+        return tmp_path / "cache0" / name.rpartition("/")[2]
+
+    return Stores(first, second, lambda name, content: tamper(url, name, content), cached, only_copy=False)
 
 
 @pytest.fixture
@@ -112,6 +122,24 @@ async def test_what_is_not_there(store: BlobStore) -> None:
         await store.delete(name)
 
 
+async def test_what_is_forgotten_is_looked_at_again(stores: Stores) -> None:
+    name = named(CONTENT)
+    await stores.store.forget(name)  # nothing is known of it yet
+    await stores.store.put(name, CONTENT)
+    await stores.store.get(name)
+    file = stores.on_host(name)
+    before = file.stat()
+    file.write_bytes(CONTENT[:-1] + b"!")  # by somebody who leaves no trace
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    await stores.store.forget(name)
+    if stores.only_copy:
+        with pytest.raises(ArtifactIncompatible, match="damaged"):
+            await stores.store.get(name)
+    else:
+        assert bytes(await stores.store.get(name)) == CONTENT
+
+
 async def test_what_is_deleted_is_gone_but_whoever_reads_it_may_finish(store: BlobStore) -> None:
     await store.put("t/note.json", b"1")
     await store.put(named(CONTENT), CONTENT)
@@ -133,7 +161,7 @@ async def test_what_is_deleted_is_gone_but_whoever_reads_it_may_finish(store: Bl
      "s3://b/x", "sha256:0", "t/x\n", "t/\0", "ü", "t/" + "x" * 200, "/".join("t" * 600)],
 )  # fmt: skip
 async def test_a_name_that_could_lead_elsewhere_is_refused(store: BlobStore, name: str) -> None:
-    for asked in (store.get(name), store.find(name), store.delete(name), store.put(name, b"")):
+    for asked in (store.get(name), store.find(name), store.forget(name), store.delete(name), store.put(name, b"")):
         with pytest.raises(ArtifactIncompatible, match="cannot name a blob"):
             await asked
     if name:

@@ -32,7 +32,7 @@ class GoneStore:
     async def documents(self, tenant_id: str) -> TenantDocuments:
         raise NotReady
 
-    async def surface_rows(self, tenant_id: str, surface: str) -> SurfaceRows:
+    async def surface_rows(self, tenant_id: str, surface: str, *, items_only: bool = False) -> SurfaceRows:
         raise NotReady
 
 

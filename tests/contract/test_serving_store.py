@@ -6,14 +6,16 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from recsys.control.invalidate import invalidate
+from recsys.control.invalidate import Target, invalidate
 from recsys.control.load_rows import LoadFormat, LoadOutcome, load_rows
 from recsys.control.manage_keys import create_key, list_keys, revoke_key
 from recsys.control.manage_tenants import create_tenant, update_tenant
 from recsys.control.read_audit import read_audit
+from recsys.control.read_document import read_document
 from recsys.domain.access import Actor, Role
 from recsys.domain.api_key import hash_key
 from recsys.domain.catalogue import Dataset, LoadMode
+from recsys.domain.document import DocumentRef
 from recsys.domain.errors import InvalidRequest, NotFound, TenantNotFound, Unprocessable
 from recsys.domain.ports import TenantHead
 from recsys.domain.tenant import Tenant, TenantSettings
@@ -269,3 +271,47 @@ async def test_a_surface_without_rows_has_no_load(serving_store: SqlServingStore
     rows = await serving_store.surface_rows(tenant.id, "nowhere")
 
     assert (rows.data_revision, rows.load_id, list(rows.items)) == (0, None, [])
+
+
+async def test_documents_say_since_when_manifests_are_current_and_which_artifacts_are_to_be_read_again(
+    store: SqlControlStore, serving_store: SqlServingStore, actor: Actor, tenant: Tenant, clock: FakeClock
+) -> None:
+    pdp = DocumentRef("manifest", "pdp")
+    await put(store, actor, tenant, manifest("a"), ref=HOME)
+    clock.pass_by(seconds=5)
+    await put(store, actor, tenant, manifest("a", "pdp"), ref=pdp)
+
+    found = await serving_store.documents(tenant.id)
+    assert found.manifests_moved_at == {
+        "home": await moved_at(store, tenant, HOME),
+        "pdp": await moved_at(store, tenant, pdp),
+    }
+    assert found.manifests_moved_at["home"] < found.manifests_moved_at["pdp"]
+    assert found.read_again == {}
+    asked: list[tuple[list[Target], str | None, dict[str, int]]] = [
+        (["config", "popularity"], "home", {"home": 1}),
+        (["config"], None, {"home": 1}),
+        (["popularity"], "elsewhere", {"home": 1}),
+        (["popularity"], None, {"home": 4, "pdp": 4}),
+    ]
+    for targets, surface, expected in asked:
+        await invalidate(store, actor, tenant.id, targets, surface)
+        assert (await serving_store.documents(tenant.id)).read_again == expected
+
+
+async def moved_at(store: SqlControlStore, tenant: Tenant, ref: DocumentRef) -> datetime:
+    return (await read_document(store, tenant.id, ref)).updated_at
+
+
+async def test_items_alone_are_those_of_all_rows(
+    store: SqlControlStore, serving_store: SqlServingStore, actor: Actor, tenant: Tenant
+) -> None:
+    await load(store, actor, tenant, "items", [{"item_id": "b", "tags": ["x"]}, {"item_id": "é", "price": 2}])
+    await load(store, actor, tenant, "popularity", POPULARITY)
+    whole = await serving_store.surface_rows(tenant.id, "home")
+    alone = await serving_store.surface_rows(tenant.id, "home", items_only=True)
+
+    assert sorted(alone.items, key=lambda each: each.item_id) == sorted(whole.items, key=lambda each: each.item_id)
+    assert (alone.data_revision, alone.load_id) == (whole.data_revision, whole.load_id)
+    assert len(alone.items) > 0
+    assert len(alone.popularity) == 0

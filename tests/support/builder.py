@@ -8,14 +8,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from recsys.domain.catalogue import Item, SurfaceRows
-from recsys.domain.ports import TenantHead
-from recsys.domain.tenant import Tenant
 from recsys.serving.signal_reader import SignalReader
+from recsys.serving.signal_source import SignalSource
 from recsys.storage.signal_files import MappedSignalFiles
 
 LOAD = "11111111-1111-1111-1111-111111111111"
@@ -27,7 +25,7 @@ class SlowStore:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    async def surface_rows(self, tenant_id: str, surface: str) -> SurfaceRows:
+    async def surface_rows(self, tenant_id: str, surface: str, *, items_only: bool = False) -> SurfaceRows:
         (self._directory / f"reads-{os.getpid()}").touch()
         while not (self._directory / "go").exists():
             await asyncio.sleep(0.01)
@@ -37,11 +35,9 @@ class SlowStore:
 
 async def build(directory: Path) -> None:
     """Get the signals, say how many items they have, and keep them until the input ends."""
-    tenant = Tenant(id="t", external_id="t", name="t", created_at=datetime(2026, 1, 1, tzinfo=UTC))
-    head = TenantHead(tenant=tenant, surfaces={"home": 1}, load_ids={"home": LOAD})
     files = MappedSignalFiles(directory / "cache", directory / "run")
     store: Any = SlowStore(directory)
-    part = await SignalReader(store, files).read(head, "home")
+    part = await SignalReader(store, files).read("t", "home", SignalSource(1, LOAD))
     print(len(part.signals.ids), flush=True)
     sys.stdin.read()
 

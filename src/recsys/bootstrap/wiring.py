@@ -66,6 +66,7 @@ def build_service(settings: Settings, fixed_principal: Principal | None = None) 
     database = open_database(settings.db)
     metrics = Metrics(Path(settings.run_dir) if settings.run_dir else None)
     store, files, close = _serving_store(settings, database, clock, metrics)
+    blobs = open_blobs(settings, beside(database))
     registry = SqlReplicaRegistry(database)
     replica = Replica(
         store,
@@ -73,6 +74,7 @@ def build_service(settings: Settings, fixed_principal: Principal | None = None) 
         metrics,
         poll_ms=settings.poll_ms,
         signal_files=files,
+        blobs=blobs,
         feed=PostgresChangeFeed(database, metrics) if database.is_postgresql else None,
         # Whoever works on the database for the length of a command serves nobody, and is not to be waited for.
         presence=None if fixed_principal else _presence(settings, registry, metrics),
@@ -92,7 +94,7 @@ def build_service(settings: Settings, fixed_principal: Principal | None = None) 
             spool_bytes=settings.spool_bytes,
         ),
         log=FileEventLog(_log_settings(settings, database), subjects, clock, metrics),
-        blobs=open_blobs(settings, beside(database)),
+        blobs=blobs,
         subjects=subjects,
         close=close,
     )

@@ -19,6 +19,7 @@ from recsys.cli.quarantine import list_quarantined
 from recsys.cli.recommend import recommend
 from recsys.cli.replicas import replicas
 from recsys.cli.roll_back import roll_tenant_back
+from recsys.cli.status import status
 from recsys.cli.tenants import tenant_group
 from recsys.demo.command import demo_command
 from recsys.domain.document import KINDS
@@ -49,6 +50,7 @@ def build_app() -> typer.Typer:
     register(app, "audit", audit, panel=_LOOK)
     register(app, "quarantine", list_quarantined, panel=_LOOK)
     register(app, "replicas", replicas, panel=_LOOK)
+    register(app, "status", status, panel=_LOOK)
     for name, kind in KINDS.items():
         app.add_typer(document_group(kind), name=name, rich_help_panel=_CHANGE)
     register(app, "rollback", roll_tenant_back, panel=_CHANGE)

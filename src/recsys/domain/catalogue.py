@@ -84,8 +84,8 @@ class SurfaceRows(msgspec.Struct, frozen=True, kw_only=True):
     data_revision: int
     load_id: str | None = None
     items: Sequence[Item]
-    popularity: Sequence[tuple[str, date, float]]
-    covisits: Sequence[tuple[str, str, date, float]]
+    popularity: Sequence[tuple[str, date, float]] = ()
+    covisits: Sequence[tuple[str, str, date, float]] = ()
 
 
 class Catalogue(Protocol):

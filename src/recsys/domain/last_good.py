@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from recsys.domain.document import DocumentRef
 
 _CLOCK_SET_BACK = timedelta(minutes=1)
+_ANY_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 class KeptDocuments(msgspec.Struct, frozen=True, kw_only=True):
     """A tenant's documents as of ``revision``, and what was good before them.
 
     ``before``: the pointers that were replaced by ``current``, each on a version that could be read; None: not known.
-    ``texts``: the documents of both by their version.
+    ``texts``: the documents of both by their version. ``manifests_moved_at``, ``read_again``: as in
+    :class:`TenantDocuments`.
     """
 
     tenant_id: str
@@ -31,6 +33,8 @@ class KeptDocuments(msgspec.Struct, frozen=True, kw_only=True):
     current: Pointers
     before: Pointers | None = None
     texts: dict[str, str]
+    manifests_moved_at: dict[str, datetime] = {}
+    read_again: dict[str, int] = {}
 
     def documents(self) -> TenantDocuments:
         """The documents as a store gives them, marked as copied; those from before stand behind them."""
@@ -44,6 +48,8 @@ class KeptDocuments(msgspec.Struct, frozen=True, kw_only=True):
             revision=self.revision,
             pointers=pointers,
             texts=texts,
+            manifests_moved_at=self.manifests_moved_at,
+            read_again=self.read_again,
             copied=True,
             earlier=earlier,
         )
@@ -100,6 +106,8 @@ def advance(
         current=seen.pointers,
         before=before,
         texts={version: known[version] for version in sorted(wanted)},
+        manifests_moved_at=seen.manifests_moved_at,
+        read_again=seen.read_again,
     )
 
 
@@ -146,8 +154,8 @@ def _later(mine: KeptDocuments, theirs: KeptDocuments) -> KeptDocuments:
         return later
     # Two that agree on what is current may know different ones from before: one of them stays, or both write in turn.
     good = theirs if theirs.before is not None else mine
-    return msgspec.structs.replace(good, revision=later.revision, read_at=later.read_at)
+    return msgspec.structs.replace(later, before=good.before, texts=good.texts)
 
 
-def _content(state: LastGood) -> list[tuple[str, int, Pointers, Pointers | None]]:
-    return [(each.tenant_id, each.revision, each.current, each.before) for each in state.documents]
+def _content(state: LastGood) -> list[KeptDocuments]:
+    return [msgspec.structs.replace(each, read_at=_ANY_TIME, texts={}) for each in state.documents]

@@ -223,6 +223,10 @@ class TenantDocuments(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     pointers: Pointers
     texts: dict[DocumentRef, str]
+    manifests_moved_at: dict[str, datetime] = {}
+    """When the manifest of each surface became what it is."""
+    read_again: dict[str, int] = {}
+    """By surface, the number of the last request to read its artifacts anew, where there was one."""
     copied: bool = False
     """Whether they come from a copy, since the database cannot be reached."""
     earlier: TenantDocuments | None = None
@@ -238,8 +242,8 @@ class ServingStore(Protocol):
     async def documents(self, tenant_id: str) -> TenantDocuments:
         """The current documents. Raises TenantNotFound."""
 
-    async def surface_rows(self, tenant_id: str, surface: str) -> SurfaceRows:
-        """All rows of a surface, with the data revision that they belong to."""
+    async def surface_rows(self, tenant_id: str, surface: str, *, items_only: bool = False) -> SurfaceRows:
+        """All rows of a surface, or those of its items, with the data revision that they belong to."""
 
 
 class ChangeFeed(Protocol):
@@ -312,8 +316,9 @@ class ReplicaClaims(Protocol):
 class SignalKey(msgspec.Struct, frozen=True, kw_only=True):
     """What compiled signals were made from, and how.
 
-    ``load_id`` tells apart two loads of one data revision, which a database restored to an older state can give.
-    ``layout`` is raised when the arrays change their meaning.
+    ``load_id`` tells apart two loads of one data revision, which a database restored to an older state can give; both
+    are 0 and "" where no rows took part. ``manifest_version``: whose artifacts took part; ``read_again``: the number of
+    the request to read them anew. ``layout`` is raised when the arrays change their meaning.
     """
 
     tenant_id: str
@@ -321,6 +326,8 @@ class SignalKey(msgspec.Struct, frozen=True, kw_only=True):
     data_revision: int
     load_id: str
     layout: int
+    manifest_version: str | None = None
+    read_again: int = 0
 
 
 class SignalFiles(Protocol):
@@ -337,16 +344,22 @@ class SignalFiles(Protocol):
         """
 
     def keep(self, key: SignalKey, arrays: Arrays) -> Arrays | None:
-        """Keep arrays in place of older ones of the surface and give back the kept ones; None when that failed."""
+        """Keep arrays and give back the kept ones; None when that failed.
+
+        They take the place of older loads, but for those of the last few manifests, to which a rollback may go back.
+        """
 
     def remove(self, key: SignalKey) -> None:
         """Forget what is kept under this key."""
 
-    def kept(self, tenant_id: str, surface: str, layout: int) -> SignalKey | None:
-        """The latest that is kept of a surface in this layout, by when it was kept; None when there is nothing."""
+    def kept(self, tenant_id: str, surface: str, layout: int) -> list[SignalKey]:
+        """What is kept of a surface in this layout, the latest first, by when it was kept."""
 
     def remove_others(self, keys: Collection[SignalKey]) -> None:
-        """Forget what has been kept for a day or longer under none of these keys."""
+        """Forget what has been kept for a day or longer under none of these keys.
+
+        Where one of them is of a manifest, what is kept of others of the same surface stays.
+        """
 
     def building(self, key: SignalKey) -> AbstractAsyncContextManager[None]:
         """Wait until nobody else on the host builds this surface, and keep others waiting until the end."""
@@ -387,6 +400,9 @@ class BlobStore(Protocol):
 
     async def list_below(self, prefix: str) -> list[BlobInfo]:
         """All blobs whose names begin with these parts, in order of their names."""
+
+    async def forget(self, name: str) -> None:
+        """Believe nothing that was found out about a blob: whoever gets it next looks at all of it again."""
 
     async def delete(self, name: str) -> None:
         """Remove a blob; whoever reads it may finish. Removing it twice is removing it."""

@@ -108,8 +108,16 @@ def make_ids(sorted_texts: Sequence[str]) -> Ids:
     Raises:
         ValueError: the texts are not in order, or one stands there twice.
     """
-    utf8, starts = pack(sorted_texts)
-    slots = np.full(_slot_count(len(sorted_texts)), UNKNOWN, np.int32)
+    return index_ids(*pack(sorted_texts))
+
+
+def index_ids(utf8: Bytes, starts: Starts) -> Ids:
+    """Ids of texts that are packed already, in code point order.
+
+    Raises:
+        ValueError: the texts are not in order, or one stands there twice.
+    """
+    slots = np.full(_slot_count(starts.size - 1), UNKNOWN, np.int32)
     if not _fill(utf8, starts, slots):
         raise ValueError("Ids are made of different texts in code point order.")
     return Ids(utf8, starts, slots)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Arrays: TypeAlias = "Mapping[str, npt.NDArray[Any]]"
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 """Which arrays there are and what they mean. Raise it with every change of this module or of what it takes apart."""
 
 _PER_ITEM: Final = ("emb", "content", "session")

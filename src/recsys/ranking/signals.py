@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain, islice
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -42,10 +42,21 @@ class PopularityRows:
     scores: Values
 
 
+class ItemFacts(NamedTuple):
+    """What is known about each of N items, as the fields of the same names in :class:`SurfaceSignals`."""
+
+    prices: Values
+    created_at: npt.NDArray[np.int64]
+    tags: tuple[str, ...]
+    item_tags: Csr
+    tag_items: Csr
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SurfaceSignals:
     """Everything known about the N items of a surface; an item's index is its place in code point order.
 
+    ``data_revision``: of the rows that these were made from; 0 where artifacts alone were.
     ``prices`` float64[N], NaN where unknown; ``created_at`` int64[N] in microseconds since 1970 UTC, ``NEVER`` where
     unknown; ``tags`` the vocabulary in code point order; ``item_tags`` item → tags and ``tag_items`` tag → items.
     Of the lists, one row per item: ``cooc.row(a)`` holds n(a, i) summed over days. ``collab`` and ``history`` have a
@@ -90,21 +101,27 @@ def build_signals(rows: SurfaceRows) -> SurfaceSignals:
     ids = _ordered(known)
     index = {item_id: at for at, item_id in enumerate(ids)}
     owners = _column(map(index.__getitem__, (item.item_id for item in rows.items)), len(rows.items), np.int32)
-    prices, created_at = _facts(rows.items, owners, len(index))
-    tags, item_tags, tag_items = _tags(rows.items, owners, len(index))
+    facts = describe_items(rows.items, owners, len(index))
     return SurfaceSignals(
         surface=rows.surface,
         data_revision=rows.data_revision,
         ids=make_ids(ids),
-        prices=prices,
-        created_at=created_at,
-        tags=tags,
-        tag_index={tag: at for at, tag in enumerate(tags)},
-        item_tags=item_tags,
-        tag_items=tag_items,
+        tag_index={tag: at for at, tag in enumerate(facts.tags)},
+        **facts._asdict(),
         popularity=_popularity(rows.popularity, index),
         cooc=_cooc(rows.covisits, index),
     )
+
+
+def describe_items(items: Sequence[Item], owners: Indices, count: int) -> ItemFacts:
+    """What described items say about the ``count`` of a surface; ``owners``: the index of each of them (int32)."""
+    prices, created_at = _facts(items, owners, count)
+    return ItemFacts(prices, created_at, *_tags(items, owners, count))
+
+
+def index_tags(owners: npt.NDArray[np.int64], tags: npt.NDArray[np.int64], count: int, tag_count: int) -> Csr:
+    """The items of each tag, for entries of which no two are alike: item ``owners[n]`` of ``count`` has ``tags[n]``."""
+    return make_csr(*_apart(np.sort(tags * count + owners), count), tag_count)
 
 
 _FIRST, _SECOND, _THIRD, _FOURTH = map(itemgetter, range(4))
@@ -145,11 +162,10 @@ def _tags(items: Sequence[Item], owners: Indices, count: int) -> tuple[tuple[str
     tagged = [item.all_tags() for item in items]
     vocabulary = tuple(_ordered({tag for tags in tagged for tag in tags}))
     index = {tag: at for at, tag in enumerate(vocabulary)}
-    owners = np.repeat(owners.astype(np.int64), _column(map(len, tagged), len(tagged), np.int64))
-    tags = _column(map(index.__getitem__, chain.from_iterable(tagged)), owners.size, np.int64)
-    by_item = make_csr(*_apart(np.sort(owners * len(index) + tags), len(index)), count)
-    by_tag = make_csr(*_apart(np.sort(tags * count + owners), count), len(index))
-    return vocabulary, by_item, by_tag
+    of_tags = np.repeat(owners.astype(np.int64), _column(map(len, tagged), len(tagged), np.int64))
+    tags = _column(map(index.__getitem__, chain.from_iterable(tagged)), of_tags.size, np.int64)
+    by_item = make_csr(*_apart(np.sort(of_tags * len(index) + tags), len(index)), count)
+    return vocabulary, by_item, index_tags(of_tags, tags, count, len(index))
 
 
 def _popularity(rows: Sequence[tuple[str, date, float]], index: dict[str, int]) -> PopularityRows:

@@ -21,6 +21,7 @@ from recsys.service.openapi import describe
 from recsys.service.problem import MEDIA_TYPE, problem
 from recsys.service.quarantine import QuarantineController
 from recsys.service.replicas import ReplicasController
+from recsys.service.status import StatusController
 from recsys.service.switch import Switch
 from recsys.service.tenant import TenantsController
 
@@ -43,6 +44,7 @@ HANDLERS = (
     InvalidationController,
     AuditController,
     ReplicasController,
+    StatusController,
     *operations.HANDLERS,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from bisect import bisect_left
 from typing import TYPE_CHECKING
@@ -42,6 +43,12 @@ RESTORED = Definition(
 INCOMPATIBLE = Definition(
     "gauge", "recsys_incompatible_documents", "Documents that this version cannot read and does not serve.", ("tenant",)
 )
+ARTIFACTS_REFUSED = Definition(
+    "counter", "recsys_artifact_refused", "Times a manifest was refused for one of its artifacts.", ("tenant",)
+)
+MANIFEST_AGE = Definition(
+    "gauge", "recsys_manifest_age_seconds", "Seconds since the manifest became current.", ("tenant", "surface")
+)
 LISTENING = Definition(
     "gauge", "recsys_change_feed_up", "1 while changes are heard of, 0 while the database is polled instead.", ()
 )
@@ -61,8 +68,8 @@ DEFINITIONS = {
     definition.name: definition
     for definition in (
         REQUESTS, LATENCY, EMPTY, SHORT, WARNINGS, REVISION, DATA_REVISION, STALENESS, COPIES_REFUSED,
-        COPY_ERRORS, RESTORED, INCOMPATIBLE, LISTENING, LISTENED, HEARTBEATS_FAILED, MISMATCHES, EXPOSURES, DROPPED,
-        EVENTS, LOG_ERRORS, LOG_QUEUE, SPILLED,
+        COPY_ERRORS, RESTORED, INCOMPATIBLE, ARTIFACTS_REFUSED, MANIFEST_AGE, LISTENING, LISTENED, HEARTBEATS_FAILED,
+        MISMATCHES, EXPOSURES, DROPPED, EVENTS, LOG_ERRORS, LOG_QUEUE, SPILLED,
     )
 }  # fmt: skip
 
@@ -160,6 +167,14 @@ class Metrics:
         """How many of the tenant's current documents cannot be read."""
         self._set(INCOMPATIBLE, documents, tenant_id)
 
+    def artifact_refused(self, tenant_id: str) -> None:
+        """A manifest is refused for one of its artifacts."""
+        self._count(ARTIFACTS_REFUSED, tenant_id)
+
+    def manifest_moved(self, tenant_id: str, surface: str, at: datetime | None) -> None:
+        """Since when a surface's manifest is current; None: it has none."""
+        self._set(MANIFEST_AGE, math.nan if at is None else at.timestamp(), tenant_id, surface)
+
     def restored(self, tenant_id: str) -> None:
         """The revision fell: the database was restored."""
         self._count(RESTORED, tenant_id)
@@ -186,9 +201,9 @@ class Metrics:
     def _readings(self) -> Iterator[Reading]:
         now = time.time()
         for reading in self._slots.readings():
-            if reading.series.name == STALENESS.name:
-                # Stored as the time of the last sync, so that it grows when nobody is left to update it.
-                yield reading._replace(values=(max(0.0, now - reading.values[0]),))
+            if reading.series.name in (STALENESS.name, MANIFEST_AGE.name):
+                # Stored as a time, so that it grows when nobody is left to update it.
+                yield reading._replace(values=(_age(now, reading.values[0]),))
             else:
                 yield reading
         yield Reading(self._slots.worker, True, Series("counter", SPILLED.name, (), 1), (self._slots.spilled,))
@@ -210,3 +225,7 @@ class Metrics:
     def _slot(self, metric: Definition, *labels: str) -> int:
         width = len(metric.buckets) + 2 if metric.buckets else 1
         return self._slots.slot(Series(metric.kind, metric.name, labels, width))
+
+
+def _age(now: float, at: float) -> float:
+    return at if math.isnan(at) else max(0.0, now - at)

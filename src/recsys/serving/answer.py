@@ -155,7 +155,7 @@ def _meta(
     request_id: str,
     chosen: Chosen = NOBODY_CHOSEN,
 ) -> AnswerMeta:
-    pointers = snapshot.documents.pointers
+    pointers, part = snapshot.documents.pointers, snapshot.parts.get(request.surface)
     return AnswerMeta(
         tenant_id=snapshot.tenant_id,
         surface=request.surface,
@@ -163,7 +163,8 @@ def _meta(
         algo_version=ALGO_VERSION,
         config_version=pointers.config,
         rules_version=pointers.rules,
-        manifest_version=pointers.manifests.get(request.surface),
+        # What made the answer, which may be behind the pointer for as long as new signals are being loaded.
+        manifest_version=part.source.manifest_version if part is not None else None,
         revision=snapshot.revision,
         data_revision=snapshot.data_revision,
         request_id=request_id,

@@ -61,5 +61,11 @@ class ReplicaObserver(Protocol):
     def incompatible(self, tenant_id: str, documents: int) -> None:
         """How many of the tenant's current documents this code cannot read; 0: all is well again."""
 
+    def artifact_refused(self, tenant_id: str) -> None:
+        """A manifest is refused for one of its artifacts; what was good before is served on."""
+
+    def manifest_moved(self, tenant_id: str, surface: str, at: datetime | None) -> None:
+        """Since when a surface's manifest is current; None: it has none."""
+
     def restored(self, tenant_id: str) -> None:
         """The revision fell: the database was restored to an earlier state, which is served now."""

@@ -8,6 +8,7 @@ from recsys.domain.catalogue import Catalogue
 from recsys.domain.config import KNOWN_FLAGS, Config, SurfaceConfig, read_config
 from recsys.domain.document import CONFIG, RULES, DocumentRef, Lint
 from recsys.domain.errors import InvalidRequest
+from recsys.domain.manifest import Manifest, read_manifest
 from recsys.domain.rules import Rule, read_rules
 from recsys.ranking.sources import SOURCE_OF_MODE
 
@@ -50,13 +51,23 @@ def lint(ref: DocumentRef, value: Json, catalogue: SurfaceCatalogue, now: dateti
         if ref.kind is RULES:
             prefix = "/rules" if isinstance(value, dict) else ""
             return lint_rules(read_rules(value), catalogue, now, prefix)
+        return lint_manifest(read_manifest(value), catalogue)
     except InvalidRequest as error:
         return [Lint(code="UNREADABLE", detail=f"This release cannot read the document: {error.detail}")]
-    detail = "The manifest is kept and versioned, but this release serves from tables and reads no artifacts."
-    return [
-        Lint(code="NOT_YET_EFFECTIVE", detail=detail, pointer="/current"),
-        *_surface_lint(ref.surface, catalogue, "/surface"),
-    ]
+
+
+def lint_manifest(manifest: Manifest, catalogue: SurfaceCatalogue) -> list[Lint]:
+    """The warnings about a manifest: what requests to its surface will miss most."""
+    found = []
+    if "popularity" not in manifest.current:
+        detail = (
+            "It names no popularity artifact, so who brings no anchors and has no list of their own gets any items."
+        )
+        found.append(Lint(code="SIGNAL_UNAVAILABLE", detail=detail, pointer="/current"))
+    if "catalog" not in manifest.current and not catalogue.has_surface(manifest.surface):
+        detail = "It names no catalog, and no items are loaded for this surface: nothing is known of tags and prices."
+        found.append(Lint(code="SIGNAL_UNAVAILABLE", detail=detail, pointer="/current"))
+    return found
 
 
 def lint_rules(rules: Sequence[Rule], catalogue: SurfaceCatalogue, now: datetime, prefix: str = "") -> list[Lint]:

@@ -85,11 +85,11 @@ class RememberingServingStore:
         self._seen[tenant_id] = (read_at, documents)
         return replace(documents, earlier=kept.documents()) if kept is not None else documents
 
-    async def surface_rows(self, tenant_id: str, surface: str) -> SurfaceRows:
-        """All rows of a surface, from the database."""
+    async def surface_rows(self, tenant_id: str, surface: str, *, items_only: bool = False) -> SurfaceRows:
+        """The rows of a surface, from the database."""
         if self._offer is not None:
             raise NotReady(f"The signals of surface {surface} are not on this host.")
-        return await self._store.surface_rows(tenant_id, surface)
+        return await self._store.surface_rows(tenant_id, surface, items_only=items_only)
 
     async def close(self) -> None:
         """Write what was read since the last time, and end."""
@@ -122,7 +122,10 @@ class RememberingServingStore:
         """Signals are kept apart from the copy, so a crash between the two leaves them a load apart."""
         surfaces, loads = dict(head.surfaces), dict(head.load_ids)
         for surface in head.surfaces:
-            if (key := self._files.kept(head.tenant.id, surface, LAYOUT)) is not None:
+            version = documents.current.manifests.get(surface)
+            kept = self._files.kept(head.tenant.id, surface, LAYOUT)
+            key = next((each for each in kept if each.manifest_version == version), None)
+            if key is not None and key.data_revision > 0:  # 0: no rows took part, so it says nothing about them
                 surfaces[surface], loads[surface] = key.data_revision, key.load_id
         tenant = replace(head.tenant, revision=documents.revision)
         return replace(head, tenant=tenant, surfaces=surfaces, load_ids=loads)
@@ -149,7 +152,7 @@ class RememberingServingStore:
         self._written, self._complained = heard, False
         if self._tidied_at is None or monotonic() - self._tidied_at > _TIDY_SECONDS:
             self._tidied_at = monotonic()
-            await asyncio.to_thread(self._files.remove_others, _keys(heard[1]))
+            await asyncio.to_thread(self._files.remove_others, _keys(heard[1], self._kept))
 
     def _complain(self, error: Exception) -> None:
         if not self._closing.is_set():  # nobody counts any more
@@ -170,15 +173,19 @@ def _advanced(
     return {**kept, **newer}
 
 
-def _keys(overview: Overview) -> set[SignalKey]:
-    return {
-        SignalKey(
-            tenant_id=head.tenant.id,
-            surface=surface,
-            data_revision=head.surfaces.get(surface, 0),
-            load_id=load_id,
-            layout=LAYOUT,
-        )
-        for head in overview.heads
-        for surface, load_id in head.load_ids.items()
-    }
+def _keys(overview: Overview, kept: Mapping[str, KeptDocuments]) -> set[SignalKey]:
+    """What the signals of all surfaces may be kept under: of their loads, and of their manifests."""
+    keys = set()
+    for head in overview.heads:
+        documents = kept.get(head.tenant.id)
+        manifests = documents.current.manifests if documents is not None else {}
+        for surface in {*head.load_ids, *manifests}:
+            of_load = SignalKey(
+                tenant_id=head.tenant.id,
+                surface=surface,
+                data_revision=head.surfaces.get(surface, 0),
+                load_id=head.load_ids.get(surface, ""),
+                layout=LAYOUT,
+            )
+            keys |= {of_load, replace(of_load, manifest_version=manifests.get(surface))}
+    return keys

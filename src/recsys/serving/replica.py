@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from recsys.domain.api_key import ApiKey
-    from recsys.domain.ports import ChangeFeed, Clock, Overview, ServingStore, SignalFiles, TenantHead
+    from recsys.domain.ports import BlobStore, ChangeFeed, Clock, Overview, ServingStore, SignalFiles, TenantHead
     from recsys.serving.health import ReplicaObserver
     from recsys.serving.presence import Presence
 
@@ -38,14 +38,15 @@ _LONGEST_BREATH_SECONDS = 0.05
 class Replica:
     """Serves from memory. ``directory`` and the snapshots are immutable and swapped, so reading them needs no lock.
 
-    ``signal_files``: where the replicas of a host share signals; None: each keeps its own in memory.
+    ``signal_files``: where the replicas of a host share signals; None: each keeps its own in memory. ``blobs``: where
+    artifacts are; None: only what the host keeps of them is served.
     ``feed``: who tells of changes; the database is asked only once a second while that works, else every ``poll_ms``.
     ``presence``: how others learn how far this replica is; None: they do not. ``jitter_s``: see :class:`SignalReader`.
 
     Keys are read with every poll: platform keys belong to no tenant, so no revision tells of them.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one by one, by name, from the only place that wires them
         self,
         store: ServingStore,
         clock: Clock,
@@ -53,6 +54,7 @@ class Replica:
         *,
         poll_ms: float,
         signal_files: SignalFiles | None = None,
+        blobs: BlobStore | None = None,
         feed: ChangeFeed | None = None,
         presence: Presence | None = None,
         jitter_s: Callable[[], float] = float,
@@ -60,7 +62,7 @@ class Replica:
         self.directory = Directory()
         self.synced = False
         self._store = store
-        self._signals = SignalReader(store, signal_files, jitter_s)
+        self._signals = SignalReader(store, signal_files, jitter_s, blobs)
         self._clock = clock
         self._observer = observer
         self._poll_seconds = poll_ms / 1_000
@@ -135,16 +137,17 @@ class Replica:
         else:
             self._wake.set()
             await asyncio.shield(self._next_poll)
-        if jobs := self._jobs(tenant_id, loads=loads):
-            await asyncio.wait(jobs)
+        for signals_too in (False, True) if loads else (False,):  # documents say where signals come from
+            if jobs := self._jobs(tenant_id, loads=signals_too):
+                await asyncio.wait(jobs)
         self._note_synced()
 
     async def invalidate(self, tenant_id: str, targets: Sequence[str], surface: str | None) -> dict[str, int]:
         """Read what is named again and serve it; what cannot be read again is kept.
 
         Returns:
-            How many documents of each target were read again. Popularity has no cache beside the loaded rows, which
-            follow the data revision, so its count is 0.
+            How many documents of each target were read again; for popularity, how many surfaces are served from
+            artifacts that were. Loaded rows have no cache beside them: they follow the data revision.
 
         Raises:
             TenantNotFound: no such tenant.
@@ -156,6 +159,9 @@ class Replica:
         counts = dict.fromkeys(targets, 0)
         if counts.keys() & {"config", "rules"}:
             await keeper.load_documents()
+        if "popularity" in counts:
+            counts["popularity"] = await keeper.load_artifacts(surface)
+        if counts.keys() & {"config", "rules"}:
             counts.update({target: count for target, count in keeper.count_documents().items() if target in counts})
         return counts
 

@@ -10,11 +10,12 @@ from recsys.domain import canonical
 from recsys.domain.config import Config, read_config
 from recsys.domain.document import CONFIG, RULES, DocumentRef
 from recsys.domain.errors import InvalidRequest
-from recsys.domain.manifest import read_manifest
+from recsys.domain.manifest import Manifest, read_manifest
 from recsys.domain.rules import Rule, read_rules
 from recsys.ranking.popularity import PopularityRanking, rank_popularity
 from recsys.ranking.rules import count_blocked
 from recsys.ranking.signals import SurfaceSignals, build_signals
+from recsys.serving.signal_source import SignalSource
 from recsys.serving.surface import ServedSurface
 
 if TYPE_CHECKING:
@@ -39,18 +40,28 @@ class UnreadableDocument(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DocumentPart:
-    """Config and rules in typed form as of ``revision``, and the versions they came from.
+    """Config, rules and manifests (by surface) in typed form as of ``revision``, and the versions they came from.
 
     ``unreadable``: the documents whose current version this code cannot read; for them the last good one stands here,
     in ``pointers`` too, and the others have moved on without them. ``copied``: they were not read from the database.
+    ``manifests_moved_at``, ``read_again``: by surface, as in :class:`TenantDocuments`.
     """
 
     revision: int
     pointers: Pointers
     config: Config
     rules: tuple[Rule, ...]
+    manifests: Mapping[str, Manifest] = field(default_factory=dict)
     unreadable: tuple[UnreadableDocument, ...] = ()
     copied: bool = False
+    manifests_moved_at: Mapping[str, datetime] = field(default_factory=dict)
+    read_again: Mapping[str, int] = field(default_factory=dict)
+
+    def value(self, ref: DocumentRef) -> Config | tuple[Rule, ...] | Manifest | None:
+        """One document; None: there is no such manifest."""
+        if ref.kind is CONFIG:
+            return self.config
+        return self.rules if ref.kind is RULES else self.manifests.get(ref.surface)
 
 
 def read_documents(documents: TenantDocuments, previous: DocumentPart | None = None) -> DocumentPart:
@@ -62,8 +73,10 @@ def read_documents(documents: TenantDocuments, previous: DocumentPart | None = N
         UnreadableDocument: the first that cannot be read, when nothing is known that could stand in.
     """
     config, rules, pointers = Config(), tuple[Rule, ...](), documents.pointers
+    manifests: dict[str, Manifest] = {}
     unreadable: list[UnreadableDocument] = []
     for ref, text in sorted(documents.texts.items()):
+        value: Config | tuple[Rule, ...] | Manifest | None
         try:
             value = _read_document(ref, text)
         except UnreadableDocument as refusal:
@@ -72,13 +85,25 @@ def read_documents(documents: TenantDocuments, previous: DocumentPart | None = N
                     raise
                 previous = read_documents(documents.earlier)
             unreadable.append(refusal)
-            value = previous.config if ref.kind is CONFIG else previous.rules
+            value = previous.value(ref)
             pointers = pointers.moved(ref, previous.pointers.of(ref))
         if isinstance(value, Config):
             config = value
-        elif ref.kind is RULES:
+        elif isinstance(value, Manifest):
+            manifests[ref.surface] = value
+        elif value is not None:
             rules = value
-    return DocumentPart(documents.revision, pointers, config, rules, tuple(unreadable), documents.copied)
+    return DocumentPart(
+        documents.revision,
+        pointers,
+        config,
+        rules,
+        manifests,
+        tuple(unreadable),
+        documents.copied,
+        documents.manifests_moved_at,
+        documents.read_again,
+    )
 
 
 def is_readable(ref: DocumentRef, text: str) -> bool:
@@ -90,16 +115,15 @@ def is_readable(ref: DocumentRef, text: str) -> bool:
     return True
 
 
-def _read_document(ref: DocumentRef, text: str) -> Config | tuple[Rule, ...]:
-    """The typed form of a config or of rules; of a manifest only that it can be read."""
+def _read_document(ref: DocumentRef, text: str) -> Config | tuple[Rule, ...] | Manifest:
+    """The typed form of a document."""
     try:
         value = canonical.parse(text.encode())
         if ref.kind is CONFIG:
             return read_config(value)
         if ref.kind is RULES:
             return tuple(read_rules(value))
-        read_manifest(value)
-        return ()
+        return read_manifest(value)
     except InvalidRequest as error:
         raise UnreadableDocument(ref, error.detail) from error
     except Exception as error:
@@ -112,14 +136,14 @@ class SignalPart:
     """The signals of one surface. Remembers the popularity order per half-life, so that a change back is immediate."""
 
     signals: SurfaceSignals
-    load_id: str | None = None
-    """What names the load that the signals were made from; None: it has no name."""
+    source: SignalSource = field(default_factory=SignalSource)
+    """What the signals were made from."""
     _rankings: OrderedDict[float | None, PopularityRanking] = field(default_factory=OrderedDict)
 
     @property
     def data_revision(self) -> int:
-        """The data revision that these signals belong to."""
-        return self.signals.data_revision
+        """The data revision of the rows that these signals were made from; 0: of none."""
+        return self.source.data_revision
 
     def popularity(self, half_life_days: float | None) -> PopularityRanking:
         """The popularity order for a half-life."""
@@ -133,7 +157,7 @@ class SignalPart:
 
 def build_part(rows: SurfaceRows) -> SignalPart:
     """Turn a surface's rows into signals; seconds of work for a large surface, so not for the event loop."""
-    return SignalPart(build_signals(rows), rows.load_id)
+    return SignalPart(build_signals(rows), SignalSource(rows.data_revision, rows.load_id))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

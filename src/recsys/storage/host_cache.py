@@ -56,6 +56,17 @@ class HostCache:
         except OSError as error:
             raise NotReady(f"The cache {self._directory} cannot be used: {error.strerror or error}.") from error
 
+    async def forget(self, sha256: str) -> None:
+        """Look at what is kept under this hash again before it is believed. Raises NotReady."""
+        try:
+            await asyncio.to_thread(self._forget, self._directory / f"{sha256}{BLOB_SUFFIX}")
+        except OSError as error:
+            raise NotReady(f"The cache {self._directory} cannot be used: {error.strerror or error}.") from error
+
+    def _forget(self, file: Path) -> None:
+        with suppress(FileNotFoundError):
+            self._marks.clear(self._marks.identity(file))
+
     def _believed(self, file: Path) -> memoryview | None:
         try:
             identity = self._marks.identity(file)

@@ -44,6 +44,9 @@ class LocalBlobStore:
     async def list_below(self, prefix: str) -> list[BlobInfo]:
         return await asyncio.to_thread(self._list_below, check_prefix(prefix))
 
+    async def forget(self, name: str) -> None:
+        await asyncio.to_thread(self._forget, check_name(name))
+
     async def delete(self, name: str) -> None:
         await asyncio.to_thread(self._delete, check_name(name))
 
@@ -86,6 +89,10 @@ class LocalBlobStore:
                 names += [(below / file).as_posix() for file in files if not file.endswith(IN_THE_MAKING)]
         found = (self._find(name) for name in sorted(names) if _is_name(name))
         return [info for info in found if info is not None]
+
+    def _forget(self, name: str) -> None:
+        with self._asking(), suppress(FileNotFoundError, NotADirectoryError):
+            self._marks.clear(self._marks.identity(self._confine(name)))
 
     def _delete(self, name: str) -> None:
         with self._asking():

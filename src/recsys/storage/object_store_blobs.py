@@ -72,6 +72,10 @@ class ObjectStoreBlobStore:
             found = [_info(meta) async for page in listed for meta in page]
         return sorted(found, key=lambda info: info.name)
 
+    async def forget(self, name: str) -> None:
+        if sha256 := hash_in(check_name(name)):
+            await self._cache.forget(sha256)
+
     async def delete(self, name: str) -> None:
         try:
             with _asking():

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import and_, bindparam, literal, select, union_all
+from sqlalchemy import and_, bindparam, func, literal, or_, select, union_all
 
 from recsys.domain.catalogue import Item, SurfaceRows
 from recsys.domain.document import KINDS, DocumentRef
@@ -18,12 +18,12 @@ from recsys.domain.errors import TenantNotFound
 from recsys.domain.history import Pointers
 from recsys.domain.ports import Overview, TenantDocuments
 from recsys.storage.overview import OverviewReader, valid_load_id
-from recsys.storage.schema import DOCUMENTS, covisits, items, popularity, surfaces, tenants
+from recsys.storage.schema import DOCUMENTS, covisits, invalidations, items, popularity, surfaces, tenants
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Select, Table
+    from sqlalchemy import ColumnElement, ScalarSelect, Select, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from recsys.storage.engine import Database
@@ -76,11 +76,18 @@ class SqlServingStore:
             rules=etags.get(DocumentRef("rules")),
             manifests={ref.surface: etag for ref, etag in etags.items() if ref.kind.per_surface},
         )
-        texts = {ref: row.text for ref, row in current}
-        return TenantDocuments(tenant_id=tenant_id, revision=found[0].revision, pointers=pointers, texts=texts)
+        manifests = {ref.surface: row for ref, row in current if ref.kind.per_surface}
+        return TenantDocuments(
+            tenant_id=tenant_id,
+            revision=found[0].revision,
+            pointers=pointers,
+            texts={ref: row.text for ref, row in current},
+            manifests_moved_at={surface: row.moved_at for surface, row in manifests.items()},
+            read_again={surface: row.read_again for surface, row in manifests.items() if row.read_again},
+        )
 
-    async def surface_rows(self, tenant_id: str, surface: str) -> SurfaceRows:
-        """All rows of a surface, with the data revision that they belong to."""
+    async def surface_rows(self, tenant_id: str, surface: str, *, items_only: bool = False) -> SurfaceRows:
+        """All rows of a surface, or those of its items, with the data revision that they belong to."""
         async with self._database.read() as connection:
             address = (surfaces.c.tenant_id == tenant_id, surfaces.c.namespace == surface)
             asked = select(surfaces.c.data_revision, surfaces.c.load_id).where(*address)
@@ -88,6 +95,10 @@ class SqlServingStore:
             mine = (connection, tenant_id, surface)
             columns = ("item_id", "title", "tags", "price", "created_at", "attributes")
             found_items = await _rows(*mine, items, columns, _to_item)
+            if items_only:
+                return SurfaceRows(
+                    surface=surface, data_revision=revision, load_id=valid_load_id(load_id), items=found_items
+                )
             found_popularity = await _rows(*mine, popularity, ("item_id", "day", "score"), tuple)
             found_covisits = await _rows(*mine, covisits, ("item_id", "neighbor_id", "day", "score"), tuple)
         return SurfaceRows(
@@ -108,13 +119,25 @@ def _documents() -> Select[Any]:
     for name, tables in DOCUMENTS.items():
         versions, current = tables.versions, tables.current
         surface = current.c.surface if KINDS[name].per_surface else literal("")
+        again = _read_again(tenant, surface) if KINDS[name].per_surface else literal(0)
         here = and_(current.c.tenant_id == versions.c.tenant_id, tables.version_id == versions.c.id)
-        columns = (literal(name).label("kind"), surface.label("surface"), versions.c.etag, tables.body.label("text"))
+        columns = [literal(name).label("kind"), surface.label("surface"), versions.c.etag, tables.body.label("text")]
+        columns += [current.c.updated_at.label("moved_at"), again.label("read_again")]
         each.append(select(current.c.tenant_id, *columns).join(current, here).where(current.c.tenant_id == tenant))
     found = union_all(*each).subquery("found")
     of_tenant = tenants.outerjoin(found, found.c.tenant_id == tenants.c.id)
-    shown = (tenants.c.revision, found.c.kind, found.c.surface, found.c.etag, found.c.text)
-    return select(*shown).select_from(of_tenant).where(tenants.c.id == tenant)
+    return (
+        select(tenants.c.revision, *(column for column in found.c if column.name != "tenant_id"))
+        .select_from(of_tenant)
+        .where(tenants.c.id == tenant)
+    )
+
+
+def _read_again(tenant: ColumnElement[str], surface: ColumnElement[str]) -> ScalarSelect[int | None]:
+    """The number of the last request to read the artifacts of a surface again."""
+    asked = invalidations.c
+    concerns = (asked.targets.contains('"popularity"'), or_(asked.surface.is_(None), asked.surface == surface))
+    return select(func.max(asked.number)).where(asked.tenant_id == tenant, *concerns).scalar_subquery()
 
 
 async def _rows(

@@ -29,11 +29,17 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _SUFFIX: Final = ".signals"
 _KEPT_SECONDS: Final = 86_400.0
-_FILE_NAME: Final = re.compile(r"(?P<data_revision>\d+)-(?P<load_id>.+)-(?P<layout>\d+)" + re.escape(_SUFFIX))
+_OF_MANIFEST: Final = "manifest-"
+_MANIFESTS_KEPT: Final = 3
+"""Files of so many manifests of a surface: the one that is served, and those before it, to go back to at once."""
+_FILE_NAME: Final = re.compile(
+    r"(?:manifest-(?P<manifest_version>[0-9a-f]{64})-(?P<read_again>\d+)-)?"
+    r"(?P<data_revision>\d+)-(?P<load_id>.*)-(?P<layout>\d+)" + re.escape(_SUFFIX)
+)
 
 
 class MappedSignalFiles:
-    """One file per surface and load, in a directory per surface below one per tenant, with a lock beside it.
+    """One file per surface and load or manifest, in a directory per surface below one per tenant; a lock beside it.
 
     ``marks`` is a directory that lives as long as one run of the service: what stands there under a file's identity
     (inode, size, time) was hashed by a worker of this run, or written by one, and need not be hashed by the others.
@@ -74,7 +80,7 @@ class MappedSignalFiles:
             made.replace(path)
             sync_directory(path.parent)
             self._marks.set(self._marks.identity(path))
-            self._remove_older(path, key.data_revision)
+            self._remove_older(path, key)
             return map_arrays(path, _facts(key), verify=False)
         except (OSError, ArrayFileRefused) as error:
             self._complain(error)
@@ -88,28 +94,19 @@ class MappedSignalFiles:
         except OSError as error:
             self._complain(error)
 
-    def kept(self, tenant_id: str, surface: str, layout: int) -> SignalKey | None:
-        found: list[tuple[int, SignalKey]] = []
-        with suppress(OSError):
-            for path in (self._directory / tenant_id / surface).glob(f"*{_SUFFIX}"):
-                name = _FILE_NAME.fullmatch(path.name)
-                if name is not None and int(name["layout"]) == layout:
-                    key = SignalKey(
-                        tenant_id=tenant_id,
-                        surface=surface,
-                        data_revision=int(name["data_revision"]),
-                        load_id=name["load_id"],
-                        layout=layout,
-                    )
-                    found.append((path.stat().st_mtime_ns, key))
-        return max(found, key=lambda each: each[0])[1] if found else None
+    def kept(self, tenant_id: str, surface: str, layout: int) -> list[SignalKey]:
+        found = self._in(self._directory / tenant_id / surface)
+        return [key for _, key in found if key.layout == layout]
 
     def remove_others(self, keys: Collection[SignalKey]) -> None:
         wanted, long_ago = {self._path(key) for key in keys}, time.time() - _KEPT_SECONDS
+        on_manifests = {self._path(key).parent for key in keys if key.manifest_version is not None}
         try:
             for path in self._directory.glob(f"*/*/*{_SUFFIX}"):
+                if path in wanted or (path.parent in on_manifests and path.name.startswith(_OF_MANIFEST)):
+                    continue
                 # What is newer may be of a load that this replica has not heard of yet.
-                if path not in wanted and path.stat().st_mtime < long_ago:
+                if path.stat().st_mtime < long_ago:
                     path.unlink()
         except OSError as error:
             _log.warning("superseded signals could not be removed: %s", error)
@@ -126,7 +123,18 @@ class MappedSignalFiles:
 
     def _path(self, key: SignalKey) -> Path:
         name = f"{key.data_revision}-{key.load_id}-{key.layout}{_SUFFIX}"
+        if key.manifest_version is not None:
+            name = f"{_OF_MANIFEST}{key.manifest_version}-{key.read_again}-{name}"
         return self._directory / key.tenant_id / key.surface / name
+
+    def _in(self, folder: Path) -> list[tuple[Path, SignalKey]]:
+        """The files of a surface, the latest first."""
+        found: list[tuple[int, Path, SignalKey]] = []
+        with suppress(OSError):
+            for path in folder.glob(f"*{_SUFFIX}"):
+                key = _read_name(path)
+                found += [(path.stat().st_mtime_ns, path, key)] if key is not None else []
+        return [(path, key) for _, path, key in sorted(found, key=lambda each: each[0], reverse=True)]
 
     def _make_folder(self, key: SignalKey) -> Path:
         """The directory of a surface. Each level on its own: ``parents`` would be open to others."""
@@ -136,11 +144,21 @@ class MappedSignalFiles:
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
 
-    def _remove_older(self, newest: Path, data_revision: int) -> None:
-        """Remove the surface's files of no later data revision; whoever has mapped one keeps its pages."""
-        for path in newest.parent.glob(f"*{_SUFFIX}"):
-            revision = path.name.partition("-")[0]
-            if path != newest and revision.isdecimal() and int(revision) <= data_revision:
+    def _remove_older(self, newest: Path, mine: SignalKey) -> None:
+        """Remove what a new file takes the place of; whoever has mapped it keeps its pages.
+
+        That is what is no later of the same manifest, or of tables alone, and what is of too old a manifest.
+        """
+        latest = [mine.manifest_version]
+        for path, key in self._in(newest.parent):
+            if key.manifest_version == mine.manifest_version:
+                superseded = (key.read_again, key.data_revision) <= (mine.read_again, mine.data_revision)
+            elif key.manifest_version is None:
+                superseded = False
+            else:
+                latest += [key.manifest_version] if key.manifest_version not in latest else []
+                superseded = latest.index(key.manifest_version) >= _MANIFESTS_KEPT
+            if path != newest and superseded:
                 self._marks.clear(self._marks.identity(path))
                 path.unlink(missing_ok=True)
         for path in newest.parent.glob(f"*{IN_THE_MAKING}"):  # of workers that were killed
@@ -150,6 +168,22 @@ class MappedSignalFiles:
         if not self._complained:
             self._complained = True
             _log.error("signals are served from memory, each worker its own copy: %s: %s", self._directory, error)
+
+
+def _read_name(path: Path) -> SignalKey | None:
+    """The key of a file; None for one that is not ours."""
+    name = _FILE_NAME.fullmatch(path.name)
+    if name is None:
+        return None
+    return SignalKey(
+        tenant_id=path.parent.parent.name,
+        surface=path.parent.name,
+        data_revision=int(name["data_revision"]),
+        load_id=name["load_id"],
+        layout=int(name["layout"]),
+        manifest_version=name["manifest_version"],
+        read_again=int(name["read_again"] or 0),
+    )
 
 
 def _facts(key: SignalKey) -> dict[str, object]:

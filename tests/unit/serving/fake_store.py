@@ -35,6 +35,7 @@ class FakeServingStore:
         self.gates: dict[str, asyncio.Event] = {}
         """Where the next read of ``overview``, ``documents`` or ``surface_rows`` waits."""
         self.reads = 0
+        self.read_again: dict[str, int] = {}
 
     def add_tenant(self, name: str) -> str:
         tenant_id = f"id-{name}"
@@ -48,8 +49,8 @@ class FakeServingStore:
     def change(self, tenant_id: str, **fields: Any) -> None:
         self.tenants[tenant_id] = msgspec.structs.replace(self.tenants[tenant_id], **fields)
 
-    def put(self, tenant_id: str, kind: str, text: str, revision: int | None = None) -> None:
-        self.texts[tenant_id] = self.texts[tenant_id] | {DocumentRef(kind): text}
+    def put(self, tenant_id: str, kind: str, text: str, revision: int | None = None, *, surface: str = "") -> None:
+        self.texts[tenant_id] = self.texts[tenant_id] | {DocumentRef(kind, surface): text}
         self.change(tenant_id, revision=revision or self.tenants[tenant_id].revision + 1)
 
     def load(self, tenant_id: str, data: SurfaceRows) -> None:
@@ -76,21 +77,27 @@ class FakeServingStore:
             raise TenantNotFound
         self.reads += 1
         texts = self.texts[tenant_id]
-        etags = {ref.kind_name: content_hash(text) for ref, text in texts.items()}
+        etags = {ref: content_hash(text) for ref, text in texts.items()}
         revision = self.tenants[tenant_id].revision
         await self._wait("documents")
         return TenantDocuments(
             tenant_id=tenant_id,
             revision=revision,
-            pointers=Pointers(config=etags.get("config"), rules=etags.get("rules")),
+            pointers=Pointers(
+                config=etags.get(DocumentRef("config")),
+                rules=etags.get(DocumentRef("rules")),
+                manifests={ref.surface: etag for ref, etag in etags.items() if ref.kind.per_surface},
+            ),
             texts=texts,
+            manifests_moved_at={ref.surface: NOW for ref in texts if ref.kind.per_surface},
+            read_again=self.read_again,
         )
 
-    async def surface_rows(self, tenant_id: str, surface: str) -> SurfaceRows:
+    async def surface_rows(self, tenant_id: str, surface: str, *, items_only: bool = False) -> SurfaceRows:
         self._reach()
         found = self.rows[tenant_id, surface]
         await self._wait("surface_rows")
-        return found
+        return msgspec.structs.replace(found, popularity=[], covisits=[]) if items_only else found
 
     def _head(self, tenant: Tenant) -> TenantHead:
         mine = {surface: data for (owner, surface), data in self.rows.items() if owner == tenant.id}
@@ -130,6 +137,12 @@ class Recorder:
 
     def incompatible(self, tenant_id: str, documents: int) -> None:
         self.events.append(("incompatible", tenant_id, documents))
+
+    def artifact_refused(self, tenant_id: str) -> None:
+        self.events.append(("artifact_refused", tenant_id))
+
+    def manifest_moved(self, tenant_id: str, surface: str, at: datetime | None) -> None:
+        self.events.append(("manifest_moved", tenant_id, surface, at))
 
     def restored(self, tenant_id: str) -> None:
         self.events.append(("restored", tenant_id))

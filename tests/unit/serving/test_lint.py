@@ -150,6 +150,20 @@ def test_what_cannot_be_read_is_one_warning(kind: str) -> None:
     assert found(kind, {"from_the_future": 1, "and": 2}) == [("UNREADABLE", "")]
 
 
-def test_a_manifest_for_a_surface_without_data() -> None:
-    assert found("manifest", {}, "nowhere") == [("NOT_YET_EFFECTIVE", "/current"), ("NO_DATA", "/surface")]
-    assert found("manifest", {}, "home") == [("NOT_YET_EFFECTIVE", "/current")]
+@pytest.mark.parametrize(
+    ("surface", "kinds", "expected"),
+    [
+        ("home", ["popularity"], []),
+        ("home", ["cooc"], ["popularity"]),
+        ("nowhere", ["popularity", "catalog"], []),
+        ("nowhere", ["popularity"], ["catalog"]),
+    ],
+)
+def test_a_manifest_that_leaves_out_what_most_requests_need(
+    surface: str, kinds: list[str], expected: list[str]
+) -> None:
+    document: Any = {"v": 1, "tenant": "t", "surface": surface, "current": dict.fromkeys(kinds, "sha256:00")}
+    warnings = lint(DocumentRef("manifest", surface), document, CATALOGUE, NOW)
+    assert [(each.code, each.pointer) for each in warnings] == [("SIGNAL_UNAVAILABLE", "/current")] * len(expected)
+    for warning, kind in zip(warnings, expected, strict=True):
+        assert f"names no {kind}" in warning.detail

@@ -13,6 +13,7 @@ from recsys.domain.errors import NotReady
 from recsys.ranking.signal_arrays import to_arrays
 from recsys.serving import signal_reader
 from recsys.serving.signal_reader import SignalReader
+from recsys.serving.signal_source import SignalSource
 from recsys.serving.snapshot import SignalPart
 from recsys.storage.signal_files import MappedSignalFiles
 from tests.support.surfaces import item, rows
@@ -32,13 +33,16 @@ class CountingStore(FakeServingStore):
     def restore(self, data_revision: int, load_id: str | None, *names: str) -> None:
         self.rows[TENANT, "home"] = rows([item(name) for name in names], data_revision=data_revision, load_id=load_id)
 
-    async def surface_rows(self, tenant_id: str, surface: str) -> Any:
+    async def surface_rows(self, tenant_id: str, surface: str, *, items_only: bool = False) -> Any:
         self.rows_read += 1
-        return await super().surface_rows(tenant_id, surface)
+        return await super().surface_rows(tenant_id, surface, items_only=items_only)
 
-    async def read(self, files: MappedSignalFiles | None) -> SignalPart:
-        (head,) = (await self.overview()).heads
-        return await SignalReader(self, files).read(head, "home")
+    def source(self) -> SignalSource:
+        found = self.rows[TENANT, "home"]
+        return SignalSource(found.data_revision, found.load_id)
+
+    async def read(self, files: MappedSignalFiles | None, source: SignalSource | None = None) -> SignalPart:
+        return await SignalReader(self, files).read(TENANT, "home", source or self.source())
 
 
 @pytest.fixture
@@ -63,7 +67,7 @@ async def test_rows_are_read_once_by_all_replicas_of_a_host(store: CountingStore
     assert store.rows_read == 1
     for part in others:
         assert names(part) == names(first) == ["a", "b"]
-        assert (part.data_revision, part.load_id) == (1, "first")
+        assert part.source == SignalSource(1, "first")
 
 
 async def test_mapped_signals_are_those_of_the_rows(store: CountingStore, files: MappedSignalFiles) -> None:
@@ -105,11 +109,11 @@ async def test_a_load_without_a_name_is_never_shared(store: CountingStore, files
 async def test_rows_newer_than_what_was_asked_for_are_kept_as_what_they_are(
     store: CountingStore, files: MappedSignalFiles
 ) -> None:
-    (old,) = (await store.overview()).heads
+    old = store.source()
     store.restore(2, "second", "z")
 
-    part = await SignalReader(store, files).read(old, "home")
-    assert (names(part), part.data_revision, part.load_id) == (["z"], 2, "second")
+    part = await store.read(files, old)
+    assert (names(part), part.source) == (["z"], SignalSource(2, "second"))
     assert names(await store.read(files)) == ["z"]
     assert store.rows_read == 1
 
@@ -129,7 +133,9 @@ async def test_arrays_that_are_not_what_they_should_be_are_built_again(
 ) -> None:
     part = await store.read(None)
     arrays = {name: array for name, array in (to_arrays(part.signals) | wrong).items() if array is not None}
-    files.keep(signal_reader._key(TENANT, "home", 1, "first"), arrays)
+    key = store.source().key(TENANT, "home")
+    assert key is not None
+    files.keep(key, arrays)
 
     assert names(await store.read(files)) == ["a", "b"]
     assert names(await store.read(files)) == ["a", "b"]
@@ -145,10 +151,9 @@ async def test_without_a_place_to_keep_them_signals_are_served_from_memory(
 
 
 async def test_who_cannot_read_the_rows_lets_the_next_one_try(store: CountingStore, files: MappedSignalFiles) -> None:
-    (head,) = (await store.overview()).heads
     store.gone = True
     with pytest.raises(NotReady):
-        await SignalReader(store, files).read(head, "home")
+        await store.read(files)
     store.gone = False
 
     async with asyncio.timeout(5):
@@ -167,12 +172,10 @@ async def test_only_a_large_surface_is_held_back_so_that_not_everybody_reads_it_
         return 0.0
 
     reader = SignalReader(store, files, draw)
-    (head,) = (await store.overview()).heads
-    held = await reader.read(head, "home", None)
+    held = await reader.read(TENANT, "home", store.source(), None)
     assert drawn == [], "the first time there is nothing to serve meanwhile"
-    await reader.read(head, "home", held)
+    await reader.read(TENANT, "home", store.source(), held)
     assert drawn == [], "what is kept already is mapped at once"
     store.restore(2, "second", "z")
-    (head,) = (await store.overview()).heads
-    await reader.read(head, "home", held)
+    await reader.read(TENANT, "home", store.source(), held)
     assert len(drawn) == held_back

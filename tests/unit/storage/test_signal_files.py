@@ -163,15 +163,54 @@ async def test_one_builds_at_a_time_and_surfaces_do_not_wait_for_each_other(dire
 
 def test_the_latest_that_was_kept_of_a_surface_is_known_without_its_key(directory: Path) -> None:
     files = files_of(directory)
-    assert files.kept("t", "home", 1) is None
+    assert files.kept("t", "home", 1) == []
     load_id = "11111111-2222-4333-8444-555555555555"
     files.keep(change(data_revision=9), ARRAYS)
     age(the_file(directory), seconds=60)
     files.keep(change(load_id=load_id), ARRAYS)  # of a database that was restored: a lower data revision
 
-    assert files.kept("t", "home", 1) == change(load_id=load_id)
-    assert files.kept("t", "home", 2) is None
-    assert files.kept("t", "pdp", 1) is None
+    assert files.kept("t", "home", 1) == [change(load_id=load_id), change(data_revision=9)]
+    assert files.kept("t", "home", 2) == []
+    assert files.kept("t", "pdp", 1) == []
+
+
+def test_the_last_manifests_of_a_surface_are_kept_beside_its_load(directory: Path) -> None:
+    files = files_of(directory)
+    published = [change(data_revision=0, load_id="", manifest_version=digit * 64) for digit in "abcd"]
+    files.keep(KEY, ARRAYS)
+    for key in published:
+        for path in directory.rglob("*.signals"):
+            age(path, seconds=time.time() - path.stat().st_mtime + 60)
+        files.keep(key, ARRAYS)
+
+    assert files.kept("t", "home", 1) == [*published[:0:-1], KEY]
+    found = [files.find(key, verify=True) is not None for key in (KEY, *published)]
+    assert found == [True, False, True, True, True]
+
+
+def test_artifacts_that_are_read_again_take_the_place_of_what_they_were(directory: Path) -> None:
+    files = files_of(directory)
+    first = change(manifest_version="a" * 64, load_id="", data_revision=0)
+    again = msgspec.structs.replace(first, read_again=4)
+    files.keep(first, ARRAYS)
+    files.keep(again, ARRAYS)
+
+    assert files.kept("t", "home", 1) == [again]
+
+
+def test_what_a_rollback_of_a_manifest_goes_back_to_outlasts_a_day(directory: Path) -> None:
+    files = files_of(directory)
+    current, before = (change(manifest_version=digit * 64) for digit in "ab")
+    for key in (current, before):
+        files.keep(key, ARRAYS)
+    for path in directory.rglob("*.signals"):
+        age(path, seconds=86_401)
+
+    files.remove_others({current})
+    assert files.find(before, verify=True) is not None
+
+    files.remove_others({KEY})
+    assert files.find(before, verify=True) is None
 
 
 def test_what_nobody_needs_any_more_goes_after_a_day(directory: Path) -> None:
