@@ -1,6 +1,5 @@
 """The same events are the same bytes: again, in another order, with other threads, in other parts, and on Spark."""
 
-import hashlib
 import random
 import warnings
 from collections.abc import Iterator
@@ -10,16 +9,12 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from recsys.artifacts.codec import encode
-from recsys.domain.catalogue import Item
 from recsys.domain.manifest import ArtifactKind
 from recsys.pipelines.compute import Inputs, compute
 from recsys.pipelines.engine import DuckDBEngine, Engine, SparkEngine, spark_session
-from recsys.pipelines.kinds.catalog import catalog
-from recsys.pipelines.kinds.content_sim import content_sim
 from recsys.pipelines.place import Place
 from recsys.pipelines.settings import Cooc, Limits, PipelineSettings, SessionKnn
-from tests.support.pipeline import inputs, random_events, silent, write_events
+from tests.support.pipeline import inputs, random_events, write_events
 
 SETTINGS = PipelineSettings(
     cooc=Cooc(half_life_days=4, session_items=4, neighbours=6),
@@ -31,7 +26,6 @@ FROM_EVENTS: tuple[ArtifactKind, ...] = (
     "popularity", "cooc", "implicit", "session_seq", "session_knn", "history",
 )  # fmt: skip
 EVENTS = random_events(2_500, seed=11)
-TAGGED = catalog(Item(item_id=f"i{number}", tags=[f"t{number % 7}", f"u{number % 5}"]) for number in range(60))
 
 SMALL = {
     "spark.sql.shuffle.partitions": "2",
@@ -109,16 +103,3 @@ def test_spark_gives_the_bytes_of_duckdb(tmp_path: Path, spark_engine: Engine, e
         write_events(tmp_path / "b.parquet", shuffled[1_000:]),
     ]
     assert hashes(inputs(spark_engine, tables, IN_ONE_CHUNK), tmp_path) == expected
-
-
-@with_spark
-def test_spark_gives_the_bytes_of_duckdb_for_content_too(tmp_path: Path, spark_engine: Engine) -> None:
-    duckdb = DuckDBEngine(tmp_path / "spill", 256)
-    found = {
-        hashlib.sha256(
-            encode("content_sim", content_sim(engine, TAGGED, SETTINGS.content_sim, limits, silent))
-        ).hexdigest()
-        for engine, limits in ((duckdb, Limits()), (spark_engine, Limits(pairs_per_chunk=400)))
-    }
-    duckdb.close()
-    assert len(found) == 1
