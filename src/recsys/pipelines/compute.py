@@ -18,7 +18,7 @@ from recsys.domain.manifest import ArtifactKind
 from recsys.pipelines.errors import PipelineError
 from recsys.pipelines.kinds.content_sim import content_sim
 from recsys.pipelines.kinds.cooc import cooc
-from recsys.pipelines.kinds.embedding import embedding
+from recsys.pipelines.kinds.embedding import embedding, is_approximate
 from recsys.pipelines.kinds.history import history
 from recsys.pipelines.kinds.implicit import implicit
 from recsys.pipelines.kinds.popularity import popularity
@@ -131,7 +131,7 @@ def _make(place: Place, inputs: Inputs, kind: ArtifactKind) -> Made:
     path = artifact_of(place, inputs.segment, kind)
     own_settings = _settings_of(inputs, kind)
     source = _source_of(kind)
-    depends = kind == "implicit" and inputs.settings.implicit.method == "als"
+    depends = _depends_on_engine(inputs, kind)
     basis = {
         "source": inputs.fingerprints[source],
         "config": own_settings,
@@ -157,6 +157,13 @@ def _make(place: Place, inputs: Inputs, kind: ArtifactKind) -> Made:
     )  # fmt: skip
     write_json(path.with_suffix(".json"), made)
     return made
+
+
+def _depends_on_engine(inputs: Inputs, kind: ArtifactKind) -> bool:
+    """Whether another engine, or another machine, may give other bytes: what is not done in whole numbers."""
+    if kind == "embedding":
+        return is_approximate(inputs.vectors, inputs.settings.embedding)
+    return kind == "implicit" and inputs.settings.implicit.method == "als"
 
 
 def _count_items(table: pa.Table) -> int:

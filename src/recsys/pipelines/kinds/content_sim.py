@@ -1,4 +1,4 @@
-"""``content_sim``: items of like tags, by the cosine of TF-IDF; compiled loops over the catalog, whatever the engine."""
+"""``content_sim``: items of like tags, by the cosine of TF-IDF; compiled loops, whatever the engine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.pipelines.pairs import Neighbours, Progress, blocks, long_form
-from recsys.ranking.arrays import Csr, Indices, Values, make_csr
+from recsys.ranking.arrays import Indices, Values, add_up, make_csr
 from recsys.ranking.compiler import compiled_for_threads
 
 if TYPE_CHECKING:
@@ -27,14 +27,16 @@ _ROWS_AT_A_TIME: Final = 4_096
 class Tagged(NamedTuple):
     """Items as sets of tags: rarer tags have lower codes.
 
-    ``tags``: of each item, ascending. ``weights``: idf² of each tag. ``norms``: Σ of it over each item's tags.
-    ``items``: of each tag, those of the smallest norm first, then ascending.
+    ``tags[starts[i]:starts[i + 1]]``: of item i, ascending. ``weights``: idf² of each tag; ``norms``: Σ of it over each
+    item's tags. ``items[list_starts[t]:list_starts[t + 1]]``: of tag t, the smallest norm first, then ascending.
     """
 
-    tags: Csr
+    starts: npt.NDArray[np.int64]
+    tags: Indices
     weights: Values
     norms: Values
-    items: Csr
+    list_starts: npt.NDArray[np.int64]
+    items: Indices
 
 
 def content_sim(catalog: pa.Table, settings: ContentSim, progress: Progress, threads: int | None = None) -> pa.Table:
@@ -46,9 +48,9 @@ def content_sim(catalog: pa.Table, settings: ContentSim, progress: Progress, thr
     names = catalog.column("item_id").combine_chunks()
     tagged = read_tags(catalog.column("tags").combine_chunks())
     ranges = list(blocks(len(names), _ROWS_AT_A_TIME))
-    parts = []
+    parts: list[Neighbours] = []
     with ThreadPoolExecutor(threads or os.cpu_count()) as workers:
-        for part in workers.map(lambda rows: _neighbours(tagged, *rows, settings.neighbours), ranges):
+        for part in workers.map(lambda rows: _neighbours(tagged, rows[0], rows[1], settings.neighbours), ranges):
             progress(len(parts), len(ranges))
             parts.append(part)
     empty = Neighbours(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0))
@@ -70,11 +72,10 @@ def read_tags(lists: pa.Array) -> Tagged:
     items, tags = (each.astype(np.int32) for each in np.divmod(keys, max(texts.size, 1)))
     told = weights[tags] > 0
     items, tags = items[told], tags[told]
-    norms = np.bincount(items, weights[tags], minlength=len(lists))
+    norms = add_up(items, weights[tags], len(lists))
     order = np.lexsort((items, norms[items], tags))
-    return Tagged(
-        make_csr(items, tags, len(lists)), weights, norms, make_csr(tags[order], items[order], weights.size)
-    )
+    by_item, by_tag = make_csr(items, tags, len(lists)), make_csr(tags[order], items[order], weights.size)
+    return Tagged(by_item.starts, by_item.columns, weights, norms, by_tag.starts, by_tag.columns)
 
 
 def _weight(items: int, holding: int) -> int:
@@ -85,8 +86,7 @@ def _weight(items: int, holding: int) -> int:
 def _neighbours(tagged: Tagged, begin: int, end: int, keep: int) -> Neighbours:
     items, scores = np.empty((end - begin, keep), np.int32), np.empty((end - begin, keep))
     lengths = np.zeros(end - begin, np.int64)
-    _find(begin, tagged.tags.starts, tagged.tags.columns, tagged.weights, tagged.norms,
-          tagged.items.starts, tagged.items.columns, items, scores, lengths)  # fmt: skip
+    _find(begin, tagged, items, scores, lengths)
     found = np.arange(keep) < lengths[:, None]
     rows = np.repeat(np.arange(begin, end, dtype=np.int32), lengths)
     order = np.lexsort((items[found], rows))
@@ -94,11 +94,7 @@ def _neighbours(tagged: Tagged, begin: int, end: int, keep: int) -> Neighbours:
 
 
 @compiled_for_threads
-def _find(
-    begin: int, starts: npt.NDArray[np.int64], tags: Indices, weights: Values, norms: Values,
-    list_starts: npt.NDArray[np.int64], listed: Indices,
-    best: npt.NDArray[np.int32], scores: npt.NDArray[np.float64], lengths: npt.NDArray[np.int64],
-) -> None:  # fmt: skip
+def _find(begin: int, tagged: Tagged, best: Indices, scores: Values, lengths: npt.NDArray[np.int64]) -> None:
     """The best of a row of items from ``begin``, best first.
 
     The lists of an item's tags are read from the rarest tag on, an item when it is first met is scored at once with all
@@ -107,6 +103,7 @@ def _find(
     where better neighbours are known. Weights are whole numbers, so sums are exact and a larger bound is never a
     smaller float.
     """
+    starts, tags, weights, norms, list_starts, listed = tagged
     keep = best.shape[1]
     met = np.full(starts.size - 1, -1, np.int32)
     shared = np.zeros(weights.size, np.float64)
@@ -139,7 +136,7 @@ def _find(
 
 
 @compiled_for_threads
-def _insert(best: npt.NDArray[np.int32], scores: npt.NDArray[np.float64], count: int, item: int, score: float) -> int:
+def _insert(best: Indices, scores: Values, count: int, item: int, score: float) -> int:
     """Put an item in its place among those kept, by score, then code; returns how many there are now."""
     at = count
     while at > 0 and (scores[at - 1] < score or (scores[at - 1] == score and best[at - 1] > item)):

@@ -69,7 +69,7 @@ def test_content_keeps_exactly_what_a_comparison_of_all_pairs_would_ties_to_the_
     shares = [1 / (place + 1) for place in range(len(letters))]
     tags = {f"i{number:03}": "".join(draw.choices(letters, shares, k=draw.randrange(6))) for number in range(150)}
     held = read_tags(tagged(**tags).column("tags").combine_chunks())
-    sets = [set(held.tags.row(item).tolist()) for item in range(len(tags))]
+    sets = [set(each.tolist()) for each in np.split(held.tags, held.starts[1:-1])]
     expected: dict[tuple[str, ...], float] = {}
     for item, own in enumerate(sets):
         products = [sum(held.weights[list(own & others)]) for others in sets]
