@@ -18,7 +18,7 @@ from recsys.pipelines.window import Window
 
 DAYS = 28
 WINDOW = Window(date(2026, 1, 1), date(2026, 1, 1) + timedelta(days=DAYS - 1))
-VECTOR_SIZE = 32
+VECTOR_SIZE = 64
 _START = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
 _MEAN_LENGTH, _LONGEST = 6, 30
 _LOG_MEAN, _LOG_DEVIATION = 0.8, 1.55

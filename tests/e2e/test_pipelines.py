@@ -1,6 +1,11 @@
 """``recsys pipelines`` on a real database and artifact directory: from files to a manifest, and its exit codes."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,7 @@ from recsys.artifacts.codec import decode
 from recsys.cli.commands import build_app
 from recsys.domain.subject import subject_key
 from tests.support.databases import SqliteTemplate
+from tests.support.effort import effort
 from tests.support.object_store import fresh_prefix, object_store, tamper
 
 SALT = "0123456789abcdef"
@@ -27,10 +33,30 @@ class Shop:
         self.tenant: dict[str, Any] = json.loads(self.call("tenant", "create", "shop", "--json").stdout)
 
     def call(self, *arguments: str) -> Result:
+        return CliRunner().invoke(build_app(), arguments, env=self.environment())
+
+    def environment(self) -> dict[str, str]:
         environment = {"RECSYS_DB": self.db, "RECSYS_TENANT": "shop", "RECSYS_SUBJECT_SALT": SALT}
         environment["RECSYS_ARTIFACTS"] = str(self.directory / "artifacts")
         environment["RECSYS_LOG_DIR"] = str(self.directory / "log")
-        return CliRunner().invoke(build_app(), arguments, env=environment)
+        return environment
+
+    def run_until(self, file: str) -> Path:
+        """A run in a process of its own, killed as soon as it has written that file."""
+        work = self.directory / "work"
+        given = ("-s", "home", *WINDOW, "--work", str(work), "--threads", "1", "--source", str(self.directory / "in"))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "recsys", "pipelines", "run", *given],
+            env=os.environ | self.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        deadline = time.monotonic() + 120
+        while not (found := list(work.rglob(file))):
+            assert process.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        return found[0]
 
     def pipelines(self, stage: str, *arguments: str) -> Result:
         given = ("-s", "home", *WINDOW, "--work", str(self.directory / "work"), "--threads", "1")
@@ -73,6 +99,25 @@ def test_a_run_publishes_and_the_same_again_changes_nothing(shop: Shop) -> None:
     assert (again.exit_code, shop.manifest()) == (0, before)
     assert "served already" in again.stdout
     assert "nightly" in shop.call("history", "--json").stdout
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["signals/popularity.json", "running.json", "events/days.json", "signals/cooc.arrow", "signals/implicit.json"][
+        : effort(1, 5)
+    ],
+)
+def test_a_run_that_is_killed_leaves_what_is_served_and_goes_on_from_its_last_checkpoint(shop: Shop, file: str) -> None:
+    shop.put()
+    checkpoint = shop.run_until(file)
+    assert shop.manifest() is None
+    before = checkpoint.stat().st_ino if checkpoint.parent.name == "signals" else None
+    assert shop.run().exit_code == 0
+    resumed = shop.manifest()
+    assert before is None or checkpoint.stat().st_ino == before
+    (shop.directory / "work").rename(shop.directory / "put away")
+    assert "served already" in shop.run().stdout
+    assert shop.manifest() == resumed
 
 
 def test_users_of_raw_files_have_the_keys_by_which_serving_looks_them_up(shop: Shop) -> None:

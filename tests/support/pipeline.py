@@ -78,6 +78,16 @@ def sessions(**items: str) -> list[Event]:
     ]
 
 
+def two_groups() -> list[Event]:
+    """Users p0 … p3 and q0 … q3, of whom each has most of the items of his group, abcd and wxyz; p1 lacks a, q1 w."""
+    return [
+        Event(item, user=f"{group}{number}", session=f"{group}{number}")
+        for group, items in (("p", "abcd"), ("q", "wxyz"))
+        for number in range(4)
+        for item in items[number:] + items[: max(0, number - 1)]
+    ]
+
+
 def random_events(count: int, seed: int) -> list[Event]:
     """Skewed events of all kinds over the whole window, some without a session, with ids beyond ASCII."""
     draw = random.Random(seed)

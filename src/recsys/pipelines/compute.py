@@ -18,7 +18,7 @@ from recsys.domain.manifest import ArtifactKind
 from recsys.pipelines.errors import PipelineError
 from recsys.pipelines.kinds.content_sim import content_sim
 from recsys.pipelines.kinds.cooc import cooc
-from recsys.pipelines.kinds.embedding import embedding
+from recsys.pipelines.kinds.embedding import embedding, is_approximate
 from recsys.pipelines.kinds.history import history
 from recsys.pipelines.kinds.implicit import implicit
 from recsys.pipelines.kinds.popularity import popularity
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 KINDS: Final[tuple[ArtifactKind, ...]] = get_args(ArtifactKind)
 _FROM_CATALOG: Final = ("catalog", "content_sim")
 _FROM_VECTORS: Final = ("embedding",)
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Raised when a computation changes what it gives for the same input."""
 
 Progress = Callable[[str, int, int], None]
@@ -62,7 +62,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 class Inputs:
     """What signals are made of. ``tables``: canonical days; ``catalog``, ``vectors``: long tables, None if not given.
 
-    ``fingerprints``: of events, catalog and vectors.
+    ``fingerprints``: of events, catalog and vectors. ``threads`` of what no engine computes; None: one per core.
     """
 
     engine: Engine
@@ -73,6 +73,7 @@ class Inputs:
     fingerprints: dict[str, str]
     catalog: pa.Table | None = None
     vectors: pa.Table | None = None
+    threads: int | None = None
     progress: Progress = field(default=lambda *_: None)
 
     @cached_property
@@ -130,7 +131,7 @@ def _make(place: Place, inputs: Inputs, kind: ArtifactKind) -> Made:
     path = artifact_of(place, inputs.segment, kind)
     own_settings = _settings_of(inputs, kind)
     source = _source_of(kind)
-    depends = kind == "implicit" and inputs.settings.implicit.method == "als"
+    depends = _depends_on_engine(inputs, kind)
     basis = {
         "source": inputs.fingerprints[source],
         "config": own_settings,
@@ -156,6 +157,13 @@ def _make(place: Place, inputs: Inputs, kind: ArtifactKind) -> Made:
     )  # fmt: skip
     write_json(path.with_suffix(".json"), made)
     return made
+
+
+def _depends_on_engine(inputs: Inputs, kind: ArtifactKind) -> bool:
+    """Whether another engine, or another machine, may give other bytes: what is not done in whole numbers."""
+    if kind == "embedding":
+        return is_approximate(inputs.vectors, inputs.settings.embedding)
+    return kind == "implicit" and inputs.settings.implicit.method == "als"
 
 
 def _count_items(table: pa.Table) -> int:
@@ -185,9 +193,7 @@ _COMPUTATIONS: Final[dict[ArtifactKind, Callable[[Inputs, Told], pa.Table]]] = {
     "popularity": lambda given, _: popularity(given.engine, given.events, given.settings.popularity, given.window),
     "cooc": lambda given, told: cooc(given.coded, given.settings.cooc, given.settings.limits, given.window, told),
     "implicit": lambda given, told: implicit(given.coded, given.settings.implicit, given.settings.limits, told),
-    "content_sim": lambda given, told: content_sim(
-        given.engine, given.catalog, given.settings.content_sim, given.settings.limits, told
-    ),
+    "content_sim": lambda given, told: content_sim(given.catalog, given.settings.content_sim, told, given.threads),
     "session_seq": lambda given, _: session_seq(given.coded, given.settings.session_seq, given.window),
     "session_knn": lambda given, _: session_knn(given.coded, given.settings.session_knn),
     "history": lambda given, _: history(given.coded, given.settings.history),

@@ -124,6 +124,10 @@ class SparkEngine:
     def fetch(self, expression: Expression) -> pa.Table:
         return self._connection.to_pyarrow(expression)
 
+    def frame(self, expression: Expression) -> Any:
+        """An expression as Spark's own DataFrame, for what Spark has and Ibis has not."""
+        return self._connection._session.sql(self._connection.compile(expression))  # noqa: SLF001
+
 
 @contextmanager
 def opened(name: EngineName, scratch: Path, memory_mb: int, threads: int | None = None) -> Iterator[Engine]:

@@ -199,5 +199,6 @@ class Pipeline:
             yield Inputs(
                 engine=engine, tables=tables, segment=wish.segment, window=wish.window, settings=settings,
                 fingerprints=self.fingerprints(), catalog=read_catalog(wish.catalog) if wish.catalog else None,
-                vectors=read_vectors(wish.vectors) if wish.vectors else None, progress=self.progress,
+                vectors=read_vectors(wish.vectors) if wish.vectors else None, threads=wish.threads,
+                progress=self.progress,
             )  # fmt: skip

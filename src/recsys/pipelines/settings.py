@@ -80,9 +80,8 @@ class Implicit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class ContentSim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Cosine of TF-IDF over tags. ``tag_items``: a tag of more items says nothing and is left out."""
+    """Cosine of TF-IDF over tags."""
 
-    tag_items: Annotated[int, Meta(ge=2, le=100_000)] = 1_000
     neighbours: Annotated[int, Meta(ge=1, le=1_000)] = 50
 
 

@@ -1,6 +1,5 @@
 """The same events are the same bytes: again, in another order, with other threads, in other parts, and on Spark."""
 
-import hashlib
 import random
 import warnings
 from collections.abc import Iterator
@@ -8,18 +7,16 @@ from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
+import pyarrow as pa
 import pytest
 
-from recsys.artifacts.codec import encode
-from recsys.domain.catalogue import Item
+from recsys.artifacts.codec import decode
 from recsys.domain.manifest import ArtifactKind
-from recsys.pipelines.compute import Inputs, compute
+from recsys.pipelines.compute import Inputs, artifact_of, compute
 from recsys.pipelines.engine import DuckDBEngine, Engine, SparkEngine, spark_session
-from recsys.pipelines.kinds.catalog import catalog
-from recsys.pipelines.kinds.content_sim import content_sim
 from recsys.pipelines.place import Place
-from recsys.pipelines.settings import Cooc, Limits, PipelineSettings, SessionKnn
-from tests.support.pipeline import inputs, random_events, silent, write_events
+from recsys.pipelines.settings import Cooc, Embedding, Implicit, Limits, PipelineSettings, SessionKnn
+from tests.support.pipeline import inputs, random_events, two_groups, write_events
 
 SETTINGS = PipelineSettings(
     cooc=Cooc(half_life_days=4, session_items=4, neighbours=6),
@@ -31,7 +28,6 @@ FROM_EVENTS: tuple[ArtifactKind, ...] = (
     "popularity", "cooc", "implicit", "session_seq", "session_knn", "history",
 )  # fmt: skip
 EVENTS = random_events(2_500, seed=11)
-TAGGED = catalog(Item(item_id=f"i{number}", tags=[f"t{number % 7}", f"u{number % 5}"]) for number in range(60))
 
 SMALL = {
     "spark.sql.shuffle.partitions": "2",
@@ -39,6 +35,7 @@ SMALL = {
     "spark.log.level": "ERROR",
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.codegen.wholeStage": "false",  # compiling takes longer than so few rows
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # so does optimising what is compiled
 }
 
 with_spark = pytest.mark.xdist_group("spark")
@@ -83,6 +80,18 @@ def test_the_size_of_a_chunk_does_not_matter(tmp_path: Path, expected: dict[str,
     engine.close()
 
 
+@pytest.mark.parametrize(("exact_items", "depends"), [(4, False), (3, True)])
+def test_what_an_approximate_index_found_is_said_to_depend_on_the_machine(
+    tmp_path: Path, exact_items: int, depends: bool
+) -> None:
+    engine = DuckDBEngine(tmp_path / "spill", 256)
+    given = inputs(engine, [], PipelineSettings(embedding=Embedding(exact_items=exact_items)))
+    given.vectors = pa.table({"item_id": list("abcd"), "vector": [[1.0, 0.1], [0.9, 0.2], [0.1, 1.0], [0.5, 0.5]]})
+    (made,) = compute(Place(tmp_path), given, ["embedding"])
+    assert made.depends_on_engine is depends
+    engine.close()
+
+
 @pytest.fixture(scope="session")
 def spark() -> Iterator[Any]:
     """One local Spark for all tests."""
@@ -112,13 +121,13 @@ def test_spark_gives_the_bytes_of_duckdb(tmp_path: Path, spark_engine: Engine, e
 
 
 @with_spark
-def test_spark_gives_the_bytes_of_duckdb_for_content_too(tmp_path: Path, spark_engine: Engine) -> None:
-    duckdb = DuckDBEngine(tmp_path / "spill", 256)
-    found = {
-        hashlib.sha256(
-            encode("content_sim", content_sim(engine, TAGGED, SETTINGS.content_sim, limits, silent))
-        ).hexdigest()
-        for engine, limits in ((duckdb, Limits()), (spark_engine, Limits(pairs_per_chunk=400)))
-    }
-    duckdb.close()
-    assert len(found) == 1
+def test_als_on_spark_is_mllib_s_finds_the_items_of_like_users_and_says_that_it_depends(
+    tmp_path: Path, spark_engine: Engine
+) -> None:
+    tables = [write_events(tmp_path / "two.parquet", two_groups())]
+    settings = PipelineSettings(implicit=Implicit(method="als", factors=4, iterations=3, items=1))
+    place = Place(tmp_path)
+    (made,) = compute(place, inputs(spark_engine, tables, settings), ["implicit"])
+    assert (made.depends_on_engine, made.engine.split()[0]) == (True, "spark")
+    found = decode("implicit", artifact_of(place, None, "implicit").read_bytes()).to_table().to_pylist()
+    assert {("p1", "a"), ("q1", "w")} <= {(row["user_id"], row["item_id"]) for row in found}

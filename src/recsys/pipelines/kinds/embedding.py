@@ -33,13 +33,18 @@ def embedding(vectors: pa.Table, settings: Embedding, progress: Progress) -> pa.
     names = vectors.column("item_id").cast(pa.string()).combine_chunks()
     matrix = _directions(names, vectors.column("vector").combine_chunks())
     parts = []
-    index = _index(matrix) if len(names) > settings.exact_items else None
+    index = _index(matrix) if is_approximate(vectors, settings) else None
     for begin, end in blocks(len(names), _ROWS_AT_A_TIME):
         progress(begin, len(names))
         where = (matrix, begin, end, settings.neighbours)
         part = flatten(_exact(*where) if index is None else _near(index, *where))
         parts.append(Neighbours(part.items + np.int32(begin), part.neighbours, part.scores))
     return long_form(merged(parts), names)
+
+
+def is_approximate(vectors: pa.Table, settings: Embedding) -> bool:
+    """Whether neighbours are found by an index, whose arithmetic is that of the machine."""
+    return bool(vectors.num_rows > settings.exact_items)
 
 
 def _directions(names: pa.Array, lists: Any) -> Any:
@@ -68,8 +73,11 @@ def _exact(matrix: Any, begin: int, end: int, most: int) -> NeighbourLists:
 
 
 def _index(matrix: Any) -> Any:
-    """One thread, so that the same vectors make the same graph; searches do not change it."""
-    index = Index(ndim=matrix.shape[1], metric="cos", dtype="f32", expansion_add=64, expansion_search=64)
+    """One thread, so that the same vectors make the same graph; searches do not change it.
+
+    Half precision and a search of 40 while building cost little of what is found, since that is scored exactly.
+    """
+    index = Index(ndim=matrix.shape[1], metric="cos", dtype="f16", expansion_add=40, expansion_search=64)
     index.add(np.arange(matrix.shape[0]), matrix.astype(np.float32), threads=1)
     return index
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from recsys.pipelines.visits import day_of
 from recsys.pipelines.window import FIXED_POINT
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def worths(settings: Popularity, window: Window) -> pa.Table:
-    """What an event of each type counts on each day, in fixed point: event_type, day, worth int64."""
+    """What an event of each type counts on each day, in fixed point: kind, on date32, worth int64."""
     rows = [
         (kind, day, round(weight * faded))
         for kind, weight in sorted(settings.weights.items())
@@ -25,13 +24,17 @@ def worths(settings: Popularity, window: Window) -> pa.Table:
     ]
     kinds, days, counts = zip(*rows, strict=True) if rows else ((), (), ())
     return pa.table(
-        {"kind": pa.array(kinds, pa.string()), "on": pa.array(days, pa.int64()), "worth": pa.array(counts, pa.int64())}
+        {
+            "kind": pa.array(kinds, pa.string()),
+            "on": pa.array(days, pa.int32()).cast(pa.date32()),
+            "worth": pa.array(counts, pa.int64()),
+        }
     )
 
 
 def popularity_sums(events: Expression, worth: Expression) -> Expression:
-    """Of selected events: item_id, total int64."""
-    dated = events.select("item_id", "event_type", day=day_of(events["at"]))
+    """Of selected events: item_id, total int64. Engines run in UTC, so that a date is a UTC day."""
+    dated = events.select("item_id", "event_type", day=events["at"].date())
     counted = dated.join(worth, [dated.event_type == worth.kind, dated.day == worth.on])
     return counted.group_by("item_id").agg(total=counted.worth.sum().cast("int64"))
 

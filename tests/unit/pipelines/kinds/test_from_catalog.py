@@ -1,5 +1,6 @@
 """Signals of the catalog and of vectors."""
 
+import random
 from datetime import UTC, datetime
 from math import isnan, log2, sqrt
 from typing import Any
@@ -12,10 +13,10 @@ from recsys.artifacts.codec import encode
 from recsys.domain.catalogue import Item
 from recsys.pipelines.errors import PipelineError
 from recsys.pipelines.kinds.catalog import UNKNOWN_TIME, catalog
-from recsys.pipelines.kinds.content_sim import content_sim
+from recsys.pipelines.kinds.content_sim import content_sim, read_tags
 from recsys.pipelines.kinds.embedding import embedding
-from recsys.pipelines.settings import ContentSim, Embedding, Limits
-from tests.support.pipeline import Bench, as_dict, silent
+from recsys.pipelines.settings import ContentSim, Embedding
+from tests.support.pipeline import as_dict, silent
 
 
 def tagged(**tags: str) -> pa.Table:
@@ -42,8 +43,12 @@ def test_a_catalog_says_what_is_known_and_the_last_of_an_item_counts() -> None:
     assert encode("catalog", catalog(items))
 
 
-def test_content_is_the_cosine_of_tf_idf_and_rare_tags_count_more(bench: Bench) -> None:
-    found = as_dict(content_sim(bench.engine, tagged(a="rc", b="rc", c="c", d="x"), ContentSim(), Limits(), silent))
+def made_content(settings: ContentSim, **tags: str) -> dict[tuple[str, ...], float]:
+    return as_dict(content_sim(tagged(**tags), settings, silent))
+
+
+def test_content_is_the_cosine_of_tf_idf_and_rare_tags_count_more() -> None:
+    found = made_content(ContentSim(), a="rc", b="rc", c="c", d="x")
     rare, common = log2(5 / 2), log2(5 / 3)
     expected = common**2 / sqrt((rare**2 + common**2) * common**2)
     assert found["a", "b"] == pytest.approx(1)
@@ -51,14 +56,30 @@ def test_content_is_the_cosine_of_tf_idf_and_rare_tags_count_more(bench: Bench) 
     assert not any("d" in pair for pair in found)
 
 
-def test_a_tag_of_too_many_items_says_nothing(bench: Bench) -> None:
-    settings = ContentSim(tag_items=2)
-    found = as_dict(content_sim(bench.engine, tagged(a="rc", b="rc", c="c"), settings, Limits(), silent))
-    assert set(found) == {("a", "b"), ("b", "a")}
+def test_a_catalog_without_tags_has_no_neighbours() -> None:
+    assert made_content(ContentSim(), a="", b="") == {}
 
 
-def test_a_catalog_without_tags_has_no_neighbours(bench: Bench) -> None:
-    assert content_sim(bench.engine, tagged(a="", b=""), ContentSim(), Limits(), silent).num_rows == 0
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("letters", ["abc", "abcdefghijklmnop"])
+def test_content_keeps_exactly_what_a_comparison_of_all_pairs_would_ties_to_the_lower_item(
+    seed: int, letters: str
+) -> None:
+    draw = random.Random(seed)
+    shares = [1 / (place + 1) for place in range(len(letters))]
+    tags = {f"i{number:03}": "".join(draw.choices(letters, shares, k=draw.randrange(6))) for number in range(150)}
+    held = read_tags(tagged(**tags).column("tags").combine_chunks())
+    sets = [set(each.tolist()) for each in np.split(held.tags, held.starts[1:-1])]
+    expected: dict[tuple[str, ...], float] = {}
+    for item, own in enumerate(sets):
+        products = [sum(held.weights[list(own & others)]) for others in sets]
+        scores = [
+            (-product / sqrt(held.norms[item] * held.norms[other]), other)
+            for other, product in enumerate(products)
+            if product > 0 and other != item
+        ]
+        expected |= {(f"i{item:03}", f"i{other:03}"): -score for score, other in sorted(scores)[:7]}
+    assert made_content(ContentSim(neighbours=7), **tags) == expected
 
 
 def test_neighbours_of_vectors_point_the_same_way_and_opposite_ones_are_none() -> None:

@@ -13,7 +13,7 @@ from recsys.pipelines.kinds.session_knn import session_knn
 from recsys.pipelines.kinds.session_seq import session_seq
 from recsys.pipelines.settings import Cooc, History, Implicit, Limits, Popularity, SessionKnn, SessionSeq
 from recsys.pipelines.visits import select_events
-from tests.support.pipeline import BEGIN, WINDOW, Bench, Event, as_dict, random_events, sessions, silent
+from tests.support.pipeline import BEGIN, WINDOW, Bench, Event, as_dict, random_events, sessions, silent, two_groups
 
 DAY = 1_440
 THREE = sessions(x="ab", y="abc", z="bd")
@@ -131,13 +131,7 @@ def test_a_list_has_at_most_so_many_items(bench: Bench) -> None:
 
 
 def test_als_finds_the_items_of_like_users_and_is_the_same_again(bench: Bench) -> None:
-    events = [
-        Event(item, user=f"{group}{number}", session=f"{group}{number}")
-        for group, items in (("p", "abcd"), ("q", "wxyz"))
-        for number in range(4)
-        for item in items[number:] + items[: max(0, number - 1)]
-    ]
     settings = Implicit(method="als", factors=4, iterations=10, items=1)
-    found = made_implicit(bench, settings, *events)
+    found = made_implicit(bench, settings, *two_groups())
     assert found.keys() >= {("p1", "a"), ("q1", "w")}
-    assert found == made_implicit(bench, settings, *events)
+    assert found == made_implicit(bench, settings, *two_groups())
