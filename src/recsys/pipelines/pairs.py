@@ -110,11 +110,17 @@ def flatten(lists: NeighbourLists) -> Neighbours:
 
 
 def merged(parts: list[Neighbours]) -> Neighbours:
-    """Lists of different items as one."""
-    items = np.concatenate([part.items for part in parts])
-    order = np.argsort(items, kind="stable")
-    others, scores = (np.concatenate([part[at] for part in parts])[order] for at in (1, 2))
-    return Neighbours(items[order], others, scores)
+    """Lists of different items as one: each is put where it belongs; sorting would be one thread's work of seconds."""
+    size = max((int(part.items[-1]) + 1 for part in parts if part.items.size), default=0)
+    lengths = [np.bincount(part.items, minlength=size) for part in parts]
+    total = np.sum(lengths, axis=0, dtype=np.int64) if parts else np.zeros(0, np.int64)
+    starts = np.cumsum(total) - total
+    others, scores = np.empty(int(total.sum()), np.int32), np.empty(int(total.sum()))
+    for part, own in zip(parts, lengths, strict=True):
+        moved = starts - (np.cumsum(own) - own)
+        places = np.arange(part.items.size) + moved[part.items]
+        others[places], scores[places] = part.neighbours, part.scores
+    return Neighbours(np.repeat(np.arange(size, dtype=np.int32), total), others, scores)
 
 
 def long_form(found: Neighbours, names: pa.Array) -> pa.Table:
