@@ -59,6 +59,12 @@ def artifacts_of(case: Case, key_of: Callable[[str], str] = str) -> dict[Artifac
     if fed.collab is not None:
         rows = ((user, name, score) for user, found in fed.collab.items() for name, score in found.items())
         tables["implicit"] = [{"user_id": key_of(user), "item_id": name, "score": score} for user, name, score in rows]
+    if fed.sessions is not None:
+        tables["session_knn"] = [
+            {"session": number, "at": number, "item_id": name, "position": position}
+            for number, session in enumerate(fed.sessions)
+            for position, name in enumerate(session)
+        ]
     if fed.history is not None:
         tables["history"] = [
             {

@@ -59,9 +59,12 @@ class Case:
         names = ("items", "popularity", "covisits")
         mixed = {name: chance.sample(list(getattr(self.data, name)), len(getattr(self.data, name))) for name in names}
         history = self.fed.history
+        lists: dict[str, Any] = {
+            name: _reversed(getattr(self.fed, name)) for name in ("emb", "content", "session", "collab")
+        }
         fed = replace(
             self.fed,
-            **{name: _reversed(getattr(self.fed, name)) for name in ("emb", "content", "session", "collab")},
+            **lists,
             history=None if history is None else chance.sample(list(history), len(history)),
         )
         return replace(self, data=msgspec.structs.replace(self.data, **mixed), fed=fed)
@@ -197,7 +200,13 @@ def _lists(owners: st.SearchStrategy[str], values: st.SearchStrategy[float]) -> 
     return st.none() | st.dictionaries(owners, st.dictionaries(_names, values, max_size=4), max_size=5)
 
 
-_fed = {"emb": _lists(_names, _cosine), "content": _lists(_names, _count), "session": _lists(_names, _count)}
+_sessions = st.none() | st.lists(st.lists(_names, min_size=1, max_size=5), max_size=8)
+_fed = {
+    "emb": _lists(_names, _cosine),
+    "content": _lists(_names, _count),
+    "session": _lists(_names, _count),
+    "sessions": _sessions,
+}
 _users = {"collab": _lists(st.sampled_from(USERS), _count), "history": st.none() | st.lists(_events, max_size=8)}
 
 
@@ -216,7 +225,9 @@ def _within(fed: Fed, universe: set[str]) -> Fed:
         )
 
     history = fed.history and [event for event in fed.history if event.item_id in universe]
-    return Fed(known(fed.emb), known(fed.content), known(fed.session), known(fed.collab), history)
+    told = fed.sessions and [[name for name in each if name in universe] for each in fed.sessions]
+    sessions = told and [each for each in told if each]
+    return Fed(known(fed.emb), known(fed.content), known(fed.session), known(fed.collab), sessions, history)
 
 
 def cases(*, known_users: bool = False) -> st.SearchStrategy[Case]:

@@ -42,6 +42,7 @@ class Crowd:
             emb=cosines if self._maybe() else None,
             content=self._lists(self._ids) if self._maybe() else None,
             session=self._lists(self._ids) if self._maybe() else None,
+            sessions=[self._some(self._ids, 1, 8) for _ in range(chance.randint(0, 120))] if self._maybe() else None,
             collab=self._lists(self._users) if known_users and self._maybe() else None,
             history=[self._event() for _ in range(chance.randint(0, 20))] if known_users else None,
         )

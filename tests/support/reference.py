@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from math import fsum
+from math import frexp, fsum, sqrt
 
 import numpy as np
 
@@ -45,6 +45,7 @@ class Fed:
     content: Lists | None = None
     session: Lists | None = None
     collab: Lists | None = None
+    sessions: Sequence[Sequence[str]] | None = None
     history: Sequence[Event] | None = None
 
 
@@ -226,12 +227,32 @@ class Reference:
             found["emb"] = _add_up(fed.emb, [(name, weight / total) for name, weight in anchors])
         if fed.content is not None:
             found["content"] = _add_up(fed.content, anchors)
-        if fed.session is not None:
+        if fed.sessions is not None:
+            found["session"] = self.nearest_sessions(fed.sessions, [name for name, _ in anchors][-2:])
+        elif fed.session is not None:
             last_two = [name for name, _ in anchors][-2:]
             found["session"] = _add_up(fed.session, list(zip(last_two, (0.5, 1.0)[-len(last_two) :], strict=False)))
         if fed.collab is not None:
             found["collab"] = dict(fed.collab.get(self.subject or "", {}))
         return found
+
+    @staticmethod
+    def nearest_sessions(sessions: Sequence[Sequence[str]], last: Sequence[str]) -> dict[str, float]:
+        """VMIS-kNN with m = 500, k = 50; sessions stand in the order of their time."""
+        recent = [s for s in reversed(range(len(sessions))) if set(last) & set(sessions[s])][:500]
+        alike = {}
+        for s in recent:
+            alike[s] = 0.0
+            for place, name in enumerate(last, 1):
+                alike[s] += place / len(last) if name in sessions[s] else 0.0
+        sums: dict[str, float] = {}
+        for s in sorted(recent, key=lambda s: (-alike[s], -s))[:50]:
+            latest = next(x for x, name in enumerate(reversed(last), 1) if name in sessions[s])
+            weight = alike[s] * max(1.0 - latest / 10.0, 0.0)
+            for name in sorted(set(sessions[s])):
+                idf = _log(len(sessions) / sum(name in session for session in sessions))
+                sums[name] = sums.get(name, 0.0) + idf * weight
+        return sums
 
     def draw(self, fanout: int) -> tuple[list[str], bool]:
         """The candidates, and whether no eligible item is left outside."""
@@ -361,3 +382,15 @@ def _add_up(lists: Lists, weighted: Iterable[tuple[str, float]]) -> dict[str, fl
         for name, value in lists.get(row, {}).items():
             sums[name] = sums.get(name, 0.0) + value * weight
     return sums
+
+
+def _log(value: float) -> float:
+    """ln, as 2·artanh of a number near 0: by sums and products, which are the same everywhere."""
+    mantissa, exponent = frexp(value)
+    if mantissa < sqrt(0.5):
+        mantissa, exponent = 2.0 * mantissa, exponent - 1
+    ratio = (mantissa - 1.0) / (mantissa + 1.0)
+    series = 0.0
+    for odd in range(25, 0, -2):
+        series = series * (ratio * ratio) + 1.0 / odd
+    return exponent * 0.6931471805599453 + 2.0 * ratio * series

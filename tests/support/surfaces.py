@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -19,6 +19,7 @@ from recsys.ranking.history import History, UserLists, build_history
 from recsys.ranking.ids import make_ids
 from recsys.ranking.pipeline import Ranking, rank
 from recsys.ranking.popularity import rank_popularity
+from recsys.ranking.session_index import SessionIndex, build_session_index
 from recsys.ranking.signals import SurfaceSignals, build_signals, to_microseconds
 from recsys.ranking.state import SurfaceState, compose_surface
 from tests.support.reference import Event, Fed, Lists
@@ -114,6 +115,7 @@ def _with(signals: SurfaceSignals, fed: Fed) -> SurfaceSignals:
         content=lists(fed.content),
         session=lists(fed.session),
         collab=None if fed.collab is None else user_lists(fed.collab, index),
+        sessions=None if fed.sessions is None else session_index(fed.sessions, index),
         history=None if fed.history is None else history_of(fed.history, index),
     )
 
@@ -121,6 +123,11 @@ def _with(signals: SurfaceSignals, fed: Fed) -> SurfaceSignals:
 def user_lists(lists: Lists, index: Mapping[str, int]) -> UserLists:
     users = sorted(lists)
     return UserLists(make_ids(users), neighbour_lists(users, lists, index))
+
+
+def session_index(sessions: Sequence[Sequence[str]], index: Mapping[str, int]) -> SessionIndex:
+    starts = np.cumsum([0, *map(len, sessions)], dtype=np.int64)
+    return build_session_index(starts, as_indices(index[name] for each in sessions for name in each), len(index))
 
 
 def history_of(events: Iterable[Event], index: Mapping[str, int]) -> History:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from recsys.ranking.arrays import Csr, NeighbourLists
 from recsys.ranking.history import History, UserLists
 from recsys.ranking.ids import Ids, pack, unpack
+from recsys.ranking.session_index import SessionIndex
 from recsys.ranking.signals import PopularityRows, SurfaceSignals
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def to_arrays(signals: SurfaceSignals) -> dict[str, npt.NDArray[Any]]:
             arrays |= _lists(name, lists)
     if signals.collab is not None:
         arrays |= _ids("collab.subjects", signals.collab.subjects) | _lists("collab", signals.collab.lists)
+    if signals.sessions is not None:
+        arrays |= _csr("sessions.postings", signals.sessions.postings) | _lists("sessions", signals.sessions.items)
     if signals.history is not None:
         arrays |= _history(signals.history)
     return arrays
@@ -69,6 +72,7 @@ def from_arrays(arrays: Arrays) -> SurfaceSignals:
         popularity=PopularityRows(arrays["popularity.items"], arrays["popularity.ages"], arrays["popularity.scores"]),
         cooc=_read_lists(arrays, "cooc"),
         collab=_read_collab(arrays) if "collab.starts" in arrays else None,
+        sessions=_read_sessions(arrays) if "sessions.starts" in arrays else None,
         history=_read_history(arrays) if "history.starts" in arrays else None,
         **{name: _read_lists(arrays, name) for name in _PER_ITEM if f"{name}.starts" in arrays},
     )
@@ -105,6 +109,11 @@ def _read_lists(arrays: Arrays, name: str) -> NeighbourLists:
 
 def _read_collab(arrays: Arrays) -> UserLists:
     return UserLists(_read_ids(arrays, "collab.subjects"), _read_lists(arrays, "collab"))
+
+
+def _read_sessions(arrays: Arrays) -> SessionIndex:
+    postings = Csr(arrays["sessions.postings.starts"], arrays["sessions.postings.columns"])
+    return SessionIndex(postings, _read_lists(arrays, "sessions"))
 
 
 def _history(history: History) -> dict[str, npt.NDArray[Any]]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from recsys.domain.catalogue import Item, SurfaceRows
     from recsys.ranking.history import History, UserLists
+    from recsys.ranking.session_index import SessionIndex
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER: Final = np.iinfo(np.int64).min
@@ -60,7 +61,7 @@ class SurfaceSignals:
     ``prices`` float64[N], NaN where unknown; ``created_at`` int64[N] in microseconds since 1970 UTC, ``NEVER`` where
     unknown; ``tags`` the vocabulary in code point order; ``item_tags`` item → tags and ``tag_items`` tag → items.
     Of the lists, one row per item: ``cooc.row(a)`` holds n(a, i) summed over days. ``collab`` and ``history`` have a
-    row per user. None: no such data.
+    row per user; ``sessions`` takes the place of ``session`` where there is one. None: no such data.
     """
 
     surface: str
@@ -77,6 +78,7 @@ class SurfaceSignals:
     emb: NeighbourLists | None = None
     content: NeighbourLists | None = None
     session: NeighbourLists | None = None
+    sessions: SessionIndex | None = None
     collab: UserLists | None = None
     history: History | None = None
 

@@ -13,6 +13,7 @@ from recsys.ranking import kernel
 from recsys.ranking.arrays import NO_INDICES
 from recsys.ranking.pipeline import rank
 from recsys.ranking.popularity import rank_popularity
+from recsys.ranking.session_index import build_session_index
 from recsys.ranking.signals import build_signals
 from recsys.ranking.similar import similar
 from recsys.ranking.state import compose_surface
@@ -42,6 +43,7 @@ def warm_up() -> None:
     )
     rank(state, request, _NOW)
     similar(state, SimilarRequest(surface="home", item_id="a"), _NOW)
+    build_session_index(np.zeros(2, np.int32), NO_INDICES, 1).find(np.zeros(1, np.int32))
     workspace = Workspace(2, 1)
     kernel.begin(workspace.addresses, EMPTY_OFFER.addresses, NO_INDICES, NO_INDICES, True)
     kernel.add_scores(workspace.addresses, kernel.COLLAB, NO_INDICES, np.empty(0))

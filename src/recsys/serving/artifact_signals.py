@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from recsys.ranking.arrays import Csr, NeighbourLists
 from recsys.ranking.history import History, UserLists
 from recsys.ranking.ids import index_ids, unpack
+from recsys.ranking.session_index import build_session_index
 from recsys.ranking.signals import NEVER, ItemFacts, PopularityRows, SurfaceSignals, describe_items, index_tags
 
 if TYPE_CHECKING:
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from recsys.artifacts import catalogue, history, neighbours, popularity, user_lists
+    from recsys.artifacts import catalogue, history, neighbours, popularity, sessions, user_lists
     from recsys.artifacts.codec import Artifact
     from recsys.artifacts.texts import Texts
     from recsys.domain.catalogue import Item, SurfaceRows
     from recsys.domain.manifest import ArtifactKind
     from recsys.ranking.arrays import Indices, Values
     from recsys.ranking.ids import Ids
+    from recsys.ranking.session_index import SessionIndex
 
 Artifacts: TypeAlias = "Mapping[ArtifactKind, Artifact]"
 
@@ -51,6 +53,7 @@ def build_from_artifacts(surface: str, artifacts: Artifacts, rows: SurfaceRows |
         emb=_lists(universe, artifacts, "embedding"),
         content=_lists(universe, artifacts, "content_sim"),
         session=_lists(universe, artifacts, "session_seq"),
+        sessions=_sessions(universe, artifacts),
         collab=_collab(universe, artifacts),
         history=_history(universe, artifacts),
         **facts._asdict(),
@@ -121,6 +124,13 @@ def _collab(universe: Universe, artifacts: Artifacts) -> UserLists | None:
     found = cast("user_lists.UserLists", artifacts["implicit"])
     items = universe.of(found.items)[found.entries]
     return UserLists(_subjects(found.users), NeighbourLists(found.starts.astype(np.int64), items, found.scores))
+
+
+def _sessions(universe: Universe, artifacts: Artifacts) -> SessionIndex | None:
+    if "session_knn" not in artifacts:
+        return None
+    found = cast("sessions.Sessions", artifacts["session_knn"])
+    return build_session_index(found.starts, universe.of(found.items)[found.entries], len(universe))
 
 
 def _history(universe: Universe, artifacts: Artifacts) -> History | None:

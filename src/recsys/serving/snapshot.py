@@ -209,7 +209,10 @@ class SnapshotCatalogue:
 
     def having(self, signal: str) -> dict[str, bool]:
         """The surfaces with data, and whether each has this signal, a field of :class:`SurfaceSignals`."""
-        return {name: getattr(part.signals, signal) is not None for name, part in self.parts.items()}
+        fields = ("session", "sessions") if signal == "session" else (signal,)
+        return {
+            name: any(getattr(part.signals, field) is not None for field in fields) for name, part in self.parts.items()
+        }
 
     def has_item(self, surface: str | None, item_id: str) -> bool:
         return any(signals.ids.index(item_id) >= 0 for signals in self._of(surface))

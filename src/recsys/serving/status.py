@@ -47,7 +47,7 @@ def _with_data(signals: SurfaceSignals) -> list[str]:
         "emb": signals.emb is not None,
         "collab": signals.collab is not None,
         "content": signals.content is not None,
-        "session": signals.session is not None,
+        "session": signals.session is not None or signals.sessions is not None,
         "history": signals.history is not None,
     }
     return [name for name, has_data in there.items() if has_data]

@@ -12,6 +12,7 @@ import pytest
 from recsys.ranking.arrays import NeighbourLists, as_indices
 from recsys.ranking.history import UserLists, build_history
 from recsys.ranking.ids import make_ids
+from recsys.ranking.session_index import build_session_index
 from recsys.ranking.signal_arrays import from_arrays, to_arrays
 from recsys.ranking.signals import SurfaceSignals, build_signals
 from tests.support.surfaces import item, rows
@@ -30,7 +31,8 @@ def signals() -> SurfaceSignals:
 def everything(signals: SurfaceSignals) -> SurfaceSignals:
     history = build_history(["u", "ü", "u"], as_indices([2, 0, 1]), ["view", "buy", "view"], np.array([5, 3, 4]))
     collab = UserLists(make_ids(["u", "v", "w"]), LISTS)
-    return replace(signals, emb=LISTS, content=LISTS, session=LISTS, collab=collab, history=history)
+    sessions = build_session_index(np.array([0, 2, 3]), as_indices([0, 2, 2]), 3)
+    return replace(signals, emb=LISTS, content=LISTS, session=LISTS, sessions=sessions, collab=collab, history=history)
 
 
 def same(left: dict[str, Any], right: dict[str, Any]) -> bool:

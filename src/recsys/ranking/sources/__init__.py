@@ -8,7 +8,7 @@ from recsys.ranking.sources.collab import CollaborativeSignal
 from recsys.ranking.sources.content import ContentSignal
 from recsys.ranking.sources.cooc import CoocSignal
 from recsys.ranking.sources.embedding import EmbeddingSignal
-from recsys.ranking.sources.session import SessionSignal
+from recsys.ranking.sources.session import NearestSessions, SessionSignal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +33,13 @@ def make_sources(signals: SurfaceSignals) -> Mapping[str, Signal]:
         "emb": EmbeddingSignal(signals.emb) if signals.emb else None,
         "collab": CollaborativeSignal(signals.collab) if signals.collab else None,
         "content": ContentSignal(signals.content) if signals.content else None,
-        "session": SessionSignal(signals.session) if signals.session else None,
+        "session": _session(signals),
     }
     return {name: source for name, source in sources.items() if source is not None}
+
+
+def _session(signals: SurfaceSignals) -> Signal | None:
+    """Past sessions where there are any, else the lists of next items."""
+    if signals.sessions is not None:
+        return NearestSessions(signals.sessions)
+    return SessionSignal(signals.session) if signals.session else None

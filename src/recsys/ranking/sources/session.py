@@ -9,6 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from recsys.ranking.arrays import NeighbourLists, Values
+    from recsys.ranking.session_index import SessionIndex
     from recsys.ranking.signal import Asked, Recall
 
 RECENCY: Final[Values] = np.array([0.5, 1.0])
@@ -29,3 +30,17 @@ class SessionSignal:
     def recall(self, asked: Asked, found: Recall) -> None:
         last = asked.anchors.indices[-RECENCY.size :]
         found.rows(self.following, last, RECENCY[RECENCY.size - last.size :])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NearestSessions:
+    """session(i) = Σ over the k past sessions n most like the last two known anchors, of w(n) · idf(i) where n has i.
+
+    VMIS-kNN, see :class:`SessionIndex`; sessions from the most similar on.
+    """
+
+    past: SessionIndex
+
+    def recall(self, asked: Asked, found: Recall) -> None:
+        sessions, weights = self.past.find(asked.anchors.indices[-RECENCY.size :])
+        found.rows(self.past.items, sessions, weights)
