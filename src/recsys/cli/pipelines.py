@@ -12,6 +12,7 @@ import typer
 
 from recsys.cli.pipeline_options import OPTIONS, take_options
 from recsys.cli.pipeline_session import PipelineSession, opened_session
+from recsys.cli.tune import tune
 
 
 def pipelines_group() -> typer.Typer:
@@ -19,6 +20,7 @@ def pipelines_group() -> typer.Typer:
     app = typer.Typer(no_args_is_help=True, help="Build signals from events, and publish them as a manifest.")
     for name, stage in _STAGES.items():
         _register(app, name, stage)
+    app.command("tune", help=inspect.cleandoc(tune.__doc__ or ""))(tune)
     return app
 
 

@@ -23,7 +23,7 @@ with lines as (
         country
     from read_parquet($parquet)
 )
-select invoice, item_id, description, unit_price, sold_at
+select invoice, item_id, description, unit_price, sold_at, customer_id
 from lines
 where not starts_with(invoice, 'C')  -- a cancellation
   and quantity > 0
@@ -132,6 +132,23 @@ copy (
     order by i.item_id, n.item_id
 ) to $path (format json)
 """
+
+WRITE_EVENTS: Final = r"""
+copy (
+    select
+        -- by invoice, articles are sorted in the source, not in the order of buying: hashes tell no order at all
+        md5(invoice || chr(10) || item_id) as event_id,
+        'purchase' as type,
+        strftime(min(sold_at), '%Y-%m-%dT%H:%M:%SZ') as at,
+        item_id,
+        'customer-' || min(customer_id) as user_id,
+        invoice as session_id
+    from sales semi join named using (item_id)
+    group by invoice, item_id
+    order by min(sold_at), event_id
+) to $path (format json)
+"""
+"""An invoice is a session and a customer a user; who has no number is known by the invoice alone."""
 
 SALES_BY_ITEM: Final = """
 select

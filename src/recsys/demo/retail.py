@@ -72,6 +72,22 @@ def build(parquet: Path, out_dir: Path, progress: Progress) -> RetailFiles:
     return RetailFiles(items, popularity, cooc, rows, showcase)
 
 
+def write_events(parquet: Path, path: Path, *, catalog: Path | None = None) -> int:
+    """Write the sales as raw events for the pipelines, one JSON object a line by time; how many there were.
+
+    ``catalog``: where to write the items, as :func:`build` does.
+
+    Raises:
+        duckdb.Error: when the parquet cannot be read or lacks a column.
+    """
+    with duckdb.connect() as database:
+        database.execute(queries.READ_SALES, {"parquet": str(parquet)})
+        database.execute(queries.NAMED_ITEMS)
+        if catalog is not None:
+            _write(catalog, catalogue(database.execute(queries.ITEMS).fetchall()))
+        return _copy(database, queries.WRITE_EVENTS, path)
+
+
 def _announce(progress: Progress) -> Iterator[None]:
     """Tell ``progress`` of one step each time the next one is asked for."""
     for done, name in enumerate((*_STEPS, "done")):

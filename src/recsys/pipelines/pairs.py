@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from recsys.pipelines.window import FIXED_POINT
-from recsys.ranking.arrays import Indices, NeighbourLists, Values
+from recsys.ranking.arrays import Indices, NeighbourLists, Values, add_up
 from recsys.ranking.weighting import Weighting, weigh
 
 if TYPE_CHECKING:
@@ -121,6 +121,11 @@ def merged(parts: list[Neighbours]) -> Neighbours:
         places = np.arange(part.items.size) + moved[part.items]
         others[places], scores[places] = part.neighbours, part.scores
     return Neighbours(np.repeat(np.arange(size, dtype=np.int32), total), others, scores)
+
+
+def as_shares(found: Neighbours, size: int) -> Neighbours:
+    """Scores over the sum of their item's: the blend takes the largest of several signals, so they share one scale."""
+    return found._replace(scores=found.scores / add_up(found.items, found.scores, size)[found.items])
 
 
 def long_form(found: Neighbours, names: pa.Array) -> pa.Table:

@@ -120,13 +120,13 @@ class Pipeline:
 
     def validate(self) -> Validation:
         """Judge the window's events."""
-        with self._inputs() as inputs:
+        with self.inputs() as inputs:
             self.progress("validate", 0, 1)
             return validate(self.place, inputs, self._staged(), read_canonical(self.place))
 
     def compute(self) -> list[Made]:
         """Make the artifacts."""
-        with self._inputs() as inputs:
+        with self.inputs() as inputs:
             return compute(self.place, inputs, available(inputs, self.wish.kinds))
 
     async def publish(self, made: Sequence[Made], publisher: Publisher) -> Published:
@@ -177,6 +177,19 @@ class Pipeline:
         files = {"catalog": wish.catalog, "vectors": wish.vectors}
         return {"events": events} | {name: file_hash(path) for name, path in files.items() if path}
 
+    @contextmanager
+    def inputs(self) -> Iterator[Inputs]:
+        """What signals of the window are made of, as long as the engine is open."""
+        wish, settings = self.wish, self.settings
+        tables = tables_in(self.place, read_canonical(self.place), wish.window)
+        with opened(wish.engine, self.place.at("scratch"), settings.limits.memory_mb, wish.threads) as engine:
+            yield Inputs(
+                engine=engine, tables=tables, segment=wish.segment, window=wish.window, settings=settings,
+                fingerprints=self.fingerprints(), catalog=read_catalog(wish.catalog) if wish.catalog else None,
+                vectors=read_vectors(wish.vectors) if wish.vectors else None, threads=wish.threads,
+                progress=self.progress,
+            )  # fmt: skip
+
     def _begin(self) -> None:
         """Start from nothing, unless this is what was interrupted or what is new is enough."""
         marker = _Marker(arguments=repr((self.wish.tenant_id, self.wish.surface, self.wish.window)))
@@ -190,15 +203,3 @@ class Pipeline:
         if not files:
             raise PipelineError("Nothing has been ingested.", "Run the stage ingest first.")
         return files
-
-    @contextmanager
-    def _inputs(self) -> Iterator[Inputs]:
-        wish, settings = self.wish, self.settings
-        tables = tables_in(self.place, read_canonical(self.place), wish.window)
-        with opened(wish.engine, self.place.at("scratch"), settings.limits.memory_mb, wish.threads) as engine:
-            yield Inputs(
-                engine=engine, tables=tables, segment=wish.segment, window=wish.window, settings=settings,
-                fingerprints=self.fingerprints(), catalog=read_catalog(wish.catalog) if wish.catalog else None,
-                vectors=read_vectors(wish.vectors) if wish.vectors else None, threads=wish.threads,
-                progress=self.progress,
-            )  # fmt: skip

@@ -16,6 +16,7 @@ from recsys.ranking.weighting import Weighting
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=1)]
 Days = Annotated[float, Meta(gt=0, le=36_500)]
+ImplicitMethod = Literal["rp3beta", "als"]
 EventWeights = dict[EventType, Annotated[float, Meta(ge=0, le=1_000)]]
 
 EVENT_WEIGHTS: Final[EventWeights] = {"view": 1.0, "click": 2.0, "add_to_cart": 4.0, "purchase": 8.0}
@@ -66,9 +67,15 @@ class Cooc(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Implicit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A list for each user: RP³β over what users had in common, or ALS factors."""
+    """A list for each user: RP³β over what users had in common, or ALS factors.
 
-    method: Literal["rp3beta", "als"] = "rp3beta"
+    ``user_items``: only the so many last different items of a user count; the time of RP³β grows with its square.
+    ``repeats``: whether what a user has had may
+    stand on the list, for shops where people buy the same again.
+    """
+
+    method: ImplicitMethod = "rp3beta"
+    repeats: bool = False
     user_items: Annotated[int, Meta(ge=1, le=1_000)] = 20
     neighbours: Annotated[int, Meta(ge=1, le=1_000)] = 50
     items: Annotated[int, Meta(ge=1, le=1_000)] = 50

@@ -15,7 +15,7 @@ import pytest
 from recsys.demo import queries
 from recsys.demo.categories import CATEGORIES, OTHER
 from recsys.demo.naming import MAX_WORDS, PRICE_BANDS
-from recsys.demo.retail import SHIPPED_PARQUET, RetailFiles, build
+from recsys.demo.retail import SHIPPED_PARQUET, RetailFiles, build, write_events
 from recsys.domain.catalogue import ROW_KEYS, ROW_TYPES, Dataset
 
 pytestmark = pytest.mark.xdist_group("retail")  # the shipped year is built once, not once per worker
@@ -271,3 +271,28 @@ def test_the_shipped_showcase_is_worth_showing(shipped: RetailFiles) -> None:
     assert showcase.anchor.title == "Roses Regency Teacup and Saucer"
     assert showcase.bestseller.title == "White Hanging Heart T-Light Holder"
     assert (showcase.in_season.category, showcase.tag_out_of_season) == ("christmas", "easter")
+
+
+def test_sales_become_events_of_sessions_and_users_once_per_invoice_and_product(tmp_path: Path) -> None:
+    lines = [
+        Line("1", "11111", "RED CUP"),
+        Line("1", "11111", "RED CUP", quantity=2),
+        Line("2", "22222", "BLUE CUP", customer_id=None, invoice_date="2011-01-02 09:00:00"),
+        Line("C3", "11111", "RED CUP", quantity=-1),
+        Line("4", "POST", "POSTAGE"),
+    ]
+    path, catalog = tmp_path / "events.jsonl", tmp_path / "items.ndjson"
+    assert write_events(write_parquet(tmp_path / "lines.parquet", lines), path, catalog=catalog) == 2
+    first, second = read(path)
+    assert len({first.pop("event_id"), second.pop("event_id")}) == 2
+    assert first == {
+        "type": "purchase",
+        "at": "2011-01-02T09:00:00Z",
+        "item_id": "22222",
+        "user_id": None,
+        "session_id": "2",
+    }
+    assert second == {
+        "type": "purchase", "at": "2011-01-03T10:00:00Z", "item_id": "11111", "user_id": "customer-17850", "session_id": "1",
+    }  # fmt: skip
+    assert [item["item_id"] for item in read(catalog)] == ["11111", "22222"]

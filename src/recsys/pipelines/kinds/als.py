@@ -22,7 +22,7 @@ _SEED: Final = 20_260_101
 
 
 def als_lists(engine: Engine, visits: Expression, taste: Any, settings: Implicit) -> list[NeighbourLists]:
-    """The best items of each user that he has not, by the product of factors, above 0.
+    """The best items of each user, those that he has only with ``repeats``, by the product of factors, above 0.
 
     ``visits``: user, item, kept by the engine; ``taste``: the same as a sparse matrix of users by items. One thread for
     what is not Spark's: faster with so small matrices, and the same again on the same machine.
@@ -40,8 +40,9 @@ def als_lists(engine: Engine, visits: Expression, taste: Any, settings: Implicit
         else:
             model.fit(taste.astype(np.float32), show_progress=False)
         most = min(settings.items, taste.shape[1])
+        only_new = not settings.repeats
         return [
-            _positive(*model.recommend(np.arange(begin, end), taste[begin:end], most, filter_already_liked_items=True))
+            _positive(*model.recommend(np.arange(begin, end), taste[begin:end], most, only_new))
             for begin, end in blocks(taste.shape[0], _USERS_AT_A_TIME)
         ]
 

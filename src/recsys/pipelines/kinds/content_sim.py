@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recsys.pipelines.pairs import Neighbours, Progress, blocks, long_form
+from recsys.pipelines.pairs import Neighbours, Progress, as_shares, blocks, long_form
 from recsys.ranking.arrays import Indices, Values, add_up, make_csr
 from recsys.ranking.compiler import compiled_for_threads
 
@@ -43,7 +43,8 @@ def content_sim(catalog: pa.Table, settings: ContentSim, progress: Progress, thr
     """Columns item_id, neighbor_id, score: exactly the best of each item, of equal ones those that come first.
 
     tf is 0 or 1 and idf(t) = log2((N + 1) / n(t)), so Σ over shared tags of idf² is the product of two items' vectors,
-    and it is divided by the roots of both norms. ``threads`` None: one per core; they change nothing but the time.
+    and it is divided by the roots of both norms, then by the sum of what the item keeps. ``threads`` None: one per
+    core; they change nothing but the time.
     """
     names = catalog.column("item_id").combine_chunks()
     tagged = read_tags(catalog.column("tags").combine_chunks())
@@ -55,7 +56,7 @@ def content_sim(catalog: pa.Table, settings: ContentSim, progress: Progress, thr
             parts.append(part)
     empty = Neighbours(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0))
     whole = Neighbours(*map(np.concatenate, zip(empty, *parts, strict=True)))
-    return long_form(whole, names)
+    return long_form(as_shares(whole, len(names)), names)
 
 
 def read_tags(lists: pa.Array) -> Tagged:

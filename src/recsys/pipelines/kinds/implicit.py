@@ -24,7 +24,7 @@ _USERS_AT_A_TIME: Final = 5_000
 
 
 def implicit(coded: Coded, settings: Implicit, limits: Limits, progress: Progress) -> pa.Table:
-    """Columns user_id, item_id, score; what a user has done already is not on the list.
+    """Columns user_id, item_id, score; what a user has had already is not on the list, unless ``repeats``.
 
     ``rp3beta``: Σ over the user's items a of p(a, i), see :func:`recsys.ranking.weighting.weigh`, the users being what
     brings items together. ``als``: see :mod:`recsys.pipelines.kinds.als`.
@@ -43,7 +43,7 @@ def implicit(coded: Coded, settings: Implicit, limits: Limits, progress: Progres
     similar = _matrix(near.items, near.neighbours, near.scores, items, items)
     lists = []
     for begin, end in blocks(users, _USERS_AT_A_TIME):
-        lists.append(_best(taste[begin:end], similar, settings.items))
+        lists.append(_best(taste[begin:end], similar, settings))
     return _long(lists, coded)
 
 
@@ -54,17 +54,18 @@ def _matrix(rows: Any, columns: Any, values: Any, height: int, width: int) -> An
     return matrix
 
 
-def _best(taste: Any, similar: Any, keep: int) -> NeighbourLists:
-    """The heaviest items of each user that are not his own already."""
+def _best(taste: Any, similar: Any, settings: Implicit) -> NeighbourLists:
+    """The heaviest items of each user."""
     scores = taste @ similar
     scores.sort_indices()
-    seen = sparse.csr_matrix((np.full(taste.nnz, -np.inf), taste.indices, taste.indptr), shape=taste.shape)
-    scores = scores + seen
-    scores.sort_indices()
+    if not settings.repeats:
+        seen = sparse.csr_matrix((np.full(taste.nnz, -np.inf), taste.indices, taste.indptr), shape=taste.shape)
+        scores = scores + seen
+        scores.sort_indices()
     left = scores.data > 0
     starts = np.concatenate(([0], np.cumsum(left)))[scores.indptr].astype(np.int64)
     lists = NeighbourLists(starts, scores.indices[left].astype(np.int32), scores.data[left])
-    return prune(lists, keep)
+    return prune(lists, settings.items)
 
 
 def _long(lists: list[NeighbourLists], coded: Coded) -> pa.Table:

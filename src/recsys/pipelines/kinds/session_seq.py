@@ -34,9 +34,12 @@ def step_sums(weighted: Expression, size: int) -> Expression:
 
 
 def session_seq(coded: Coded, settings: SessionSeq, window: Window) -> pa.Table:
-    """Columns item_id, neighbor_id, score: how often, faded by age."""
+    """Columns item_id, neighbor_id, score: the share of the steps from an item to those kept, faded by age.
+
+    Shares, since the blend takes the largest of several signals: counts would leave nothing to the others.
+    """
     engine, size = coded.engine, len(coded.items)
     weighted = faded(engine, steps(coded), window, settings.half_life_days, "following")
     sums = engine.fetch(step_sums(weighted, size))
     lists = list_rows(sums.column("key").to_numpy(), sums.column("total").to_numpy(), size)
-    return long_form(flatten(weigh(lists, "count", keep=settings.neighbours)), coded.items)
+    return long_form(flatten(weigh(lists, "rp3beta", beta=0.0, keep=settings.neighbours)), coded.items)

@@ -47,12 +47,12 @@ def made_content(settings: ContentSim, **tags: str) -> dict[tuple[str, ...], flo
     return as_dict(content_sim(tagged(**tags), settings, silent))
 
 
-def test_content_is_the_cosine_of_tf_idf_and_rare_tags_count_more() -> None:
+def test_content_is_the_share_of_the_cosine_of_tf_idf_and_rare_tags_count_more() -> None:
     found = made_content(ContentSim(), a="rc", b="rc", c="c", d="x")
     rare, common = log2(5 / 2), log2(5 / 3)
     expected = common**2 / sqrt((rare**2 + common**2) * common**2)
-    assert found["a", "b"] == pytest.approx(1)
-    assert found["a", "c"] == pytest.approx(expected, rel=1e-3)
+    assert found["a", "b"] == pytest.approx(1 / (1 + expected), rel=1e-3)
+    assert found["a", "c"] == pytest.approx(expected / (1 + expected), rel=1e-3)
     assert not any("d" in pair for pair in found)
 
 
@@ -78,8 +78,10 @@ def test_content_keeps_exactly_what_a_comparison_of_all_pairs_would_ties_to_the_
             for other, product in enumerate(products)
             if product > 0 and other != item
         ]
-        expected |= {(f"i{item:03}", f"i{other:03}"): -score for score, other in sorted(scores)[:7]}
-    assert made_content(ContentSim(neighbours=7), **tags) == expected
+        kept = sorted(scores)[:7]
+        whole = sum(score for score, _ in kept)
+        expected |= {(f"i{item:03}", f"i{other:03}"): score / whole for score, other in kept}
+    assert made_content(ContentSim(neighbours=7), **tags) == pytest.approx(expected, rel=1e-12)
 
 
 def test_neighbours_of_vectors_point_the_same_way_and_opposite_ones_are_none() -> None:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from math import sqrt
 
+import msgspec
 import pytest
 
 from recsys.pipelines.kinds.cooc import cooc
@@ -83,10 +84,10 @@ def test_chunks_of_any_size_give_the_same(bench: Bench) -> None:
     assert made_cooc(bench, settings, *events, chunk=7) == made_cooc(bench, settings, *events, chunk=10**9)
 
 
-def test_the_next_item_is_another_one_and_counts_per_time(bench: Bench) -> None:
+def test_the_next_item_is_another_one_and_has_its_share_of_the_steps(bench: Bench) -> None:
     coded = bench.coded(*sessions(x="aabab", y="bc"))
     found = as_dict(session_seq(coded, SessionSeq(), WINDOW))
-    assert found == {("a", "b"): 2.0, ("b", "a"): 1.0, ("b", "c"): 1.0}
+    assert found == {("a", "b"): 1.0, ("b", "a"): 0.5, ("b", "c"): 0.5}
 
 
 def test_session_knn_keeps_the_latest_sessions_of_each_item_whole_and_numbers_them_by_time(bench: Bench) -> None:
@@ -128,6 +129,16 @@ def test_a_user_is_given_what_goes_with_his_items_and_not_what_he_has(bench: Ben
 def test_a_list_has_at_most_so_many_items(bench: Bench) -> None:
     found = made_implicit(bench, Implicit(beta=0.0, items=1), *THREE)
     assert set(found) == {("x", "c"), ("y", "d"), ("z", "a")}
+
+
+@pytest.mark.parametrize("settings", [Implicit(), Implicit(method="als", factors=4)], ids=["rp3beta", "als"])
+def test_with_repeats_a_list_has_what_the_user_has_too(bench: Bench, settings: Implicit) -> None:
+    without = made_implicit(bench, settings, *two_groups())
+    found = made_implicit(bench, msgspec.structs.replace(settings, repeats=True), *two_groups())
+    had = {(event.user, event.item) for event in two_groups()}
+    assert not had & without.keys()
+    assert had & found.keys()
+    assert {pair: score for pair, score in found.items() if pair not in had}.items() <= without.items()
 
 
 def test_als_finds_the_items_of_like_users_and_is_the_same_again(bench: Bench) -> None:
