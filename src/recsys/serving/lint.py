@@ -36,6 +36,9 @@ class SurfaceCatalogue(Catalogue, Protocol):
     def has_surface(self, surface: str) -> bool:
         """Whether the surface has data."""
 
+    def describes(self, surface: str) -> bool:
+        """Whether a tag or a price of any item of the surface is known."""
+
     def having(self, signal: str) -> dict[str, bool]:
         """The surfaces with data, and whether each has this signal (``history`` is one, too)."""
 
@@ -64,7 +67,7 @@ def lint_manifest(manifest: Manifest, catalogue: SurfaceCatalogue) -> list[Lint]
             "It names no popularity artifact, so who brings no anchors and has no list of their own gets any items."
         )
         found.append(Lint(code="SIGNAL_UNAVAILABLE", detail=detail, pointer="/current"))
-    if "catalog" not in manifest.current and not catalogue.has_surface(manifest.surface):
+    if "catalog" not in manifest.current and not catalogue.describes(manifest.surface):
         detail = "It names no catalog, and no items are loaded for this surface: nothing is known of tags and prices."
         found.append(Lint(code="SIGNAL_UNAVAILABLE", detail=detail, pointer="/current"))
     return found

@@ -6,6 +6,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from recsys.domain import canonical
 from recsys.domain.config import Config, read_config
 from recsys.domain.document import CONFIG, RULES, DocumentRef
@@ -206,6 +208,10 @@ class SnapshotCatalogue:
     def has_surface(self, surface: str) -> bool:
         """Whether the surface has data."""
         return surface in self.parts
+
+    def describes(self, surface: str) -> bool:
+        """Whether a tag or a price of any item of the surface is known."""
+        return any(each.tags or not np.isnan(each.prices).all() for each in self._of(surface))
 
     def having(self, signal: str) -> dict[str, bool]:
         """The surfaces with data, and whether each has this signal, a field of :class:`SurfaceSignals`."""
