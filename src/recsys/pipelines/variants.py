@@ -61,9 +61,8 @@ class VariantSignals(Mapping[tuple[str, str], "SurfaceSignals"]):
         own = copy.copy(self._inputs)  # with the coded events, which depend on neither
         own.settings = self._settings[names]
         variant = dict(zip(_VARIED, names, strict=True))
-        kinds = [kind for kind in available(own, None) if kind != "session_knn"]
         artifacts: dict[ArtifactKind, Artifact] = {
-            kind: self._artifact(own, kind, variant.get(kind, "")) for kind in kinds
+            kind: self._artifact(own, kind, variant.get(kind, "")) for kind in available(own, None)
         }
         return build_from_artifacts(self._surface, artifacts, None)
 
