@@ -26,8 +26,8 @@ demo: $(STAMP)  ## run the retail demo: make demo ARGS="--help"
 test: $(STAMP)  ## run every test, two workers: SQLite, a real PostgreSQL, real processes
 	$(BIN)/pytest -q -n 2 --dist loadgroup tests
 
-torture: $(STAMP)  ## the tests under faults in their long form, about half an hour: make torture ARGS="-k killed"
-	TORTURE=1 $(BIN)/pytest -q -x tests/faults $(ARGS)
+torture: $(STAMP)  ## the tests under faults in their long form: make torture ARGS="-k killed"
+	TORTURE=1 $(BIN)/pytest -q -x tests/faults tests/e2e/test_artifacts.py tests/e2e/test_pipelines.py $(ARGS)
 
 check: $(STAMP)  ## format, lint, types, floors and docs; fast, and the same in CI
 	$(BIN)/ruff format --check .

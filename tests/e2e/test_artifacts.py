@@ -27,12 +27,12 @@ from recsys.storage.local_blobs import LocalBlobStore
 from recsys.storage.marks import Marks
 from tests.support.artifacts import popularity
 from tests.support.databases import SqliteTemplate
+from tests.support.effort import effort
 from tests.support.publisher import ACTOR, three_kinds
 from tests.support.server import serve
 
 HOME = DocumentRef("manifest", "home")
-KILLS = int(os.environ.get("RECSYS_TEST_KILLS", "3"))
-"""The long form: RECSYS_TEST_KILLS=50."""
+KILLS = effort(3, 50)
 
 
 @asynccontextmanager
