@@ -63,8 +63,8 @@ MUTANTS = [
     ),
     Mutant(
         "fills without comparing",
-        "recsys.serving.keeper",
-        "documents.revision < held[1].revision",
+        "recsys.serving.composition",
+        "revision < held.revision",
         "False",
         "tests/unit/serving/test_replica.py::test_a_slow_old_fill_never_overwrites_a_newer_one",
     ),

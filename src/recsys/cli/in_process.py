@@ -72,6 +72,9 @@ class NoReplica(Replica):
     async def catch_up(self, tenant_id: str | None = None, *, loads: bool = True) -> None:
         """Nothing to catch up with: the replicas that serve learn of a change by their own poll."""
 
+    async def follow(self, tenant_id: str, revision: int) -> None:
+        """Nothing to serve it with."""
+
     async def invalidate(self, tenant_id: str, targets: Sequence[str], surface: str | None) -> dict[str, int]:
         return dict.fromkeys(targets, 0)
 

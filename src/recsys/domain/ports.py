@@ -253,8 +253,11 @@ class ChangeFeed(Protocol):
     def healthy(self) -> bool:
         """Whether changes are heard of."""
 
-    def start(self, heard: Callable[[], None]) -> None:
-        """Begin to listen. ``heard`` is called on the event loop when something changed, and when it may have."""
+    def start(self, heard: Callable[[str], None]) -> None:
+        """Begin to listen. ``heard`` is called on the event loop when something changed, and when it may have.
+
+        It gets the id of the tenant that changed, or ``""`` when it was none, or may be any.
+        """
 
     async def stop(self) -> None:
         """Listen no more."""

@@ -46,18 +46,18 @@ WAIT_UNLESS_TOLD = {"waits": Provide(waits, sync_to_thread=False)}
 async def serve_change(service: Service, tenant_id: str, revision: int, *, waits: bool) -> Receipt | msgspec.UnsetType:
     """Return once this worker serves a committed change; ``waits``: once every replica does, with the receipt."""
     if not waits:
-        await catch_up(service, tenant_id)
+        await _follow(service, tenant_id, revision)
         return msgspec.UNSET
     waiting = converge(service.registry, tenant_id, revision=revision)
-    _, receipt = await asyncio.gather(catch_up(service, tenant_id), waiting)
+    _, receipt = await asyncio.gather(_follow(service, tenant_id, revision), waiting)
     return receipt
 
 
-async def catch_up(service: Service, tenant_id: str) -> None:
-    """Have this worker serve what is committed of a tenant, unless the database leaves it waiting."""
+async def _follow(service: Service, tenant_id: str, revision: int) -> None:
+    """Have this worker serve a committed revision of a tenant, unless the database leaves it waiting."""
     with suppress(TimeoutError):
         async with asyncio.timeout(CAP_S):
-            await service.replica.catch_up(tenant_id, loads=False)
+            await service.replica.follow(tenant_id, revision)
 
 
 def _read_wait(wait: str | None) -> bool | None:

@@ -16,7 +16,6 @@ from recsys.domain.errors import NotReady, TenantNotFound
 from recsys.domain.names import Surface
 from recsys.domain.tenant import Tenant
 from recsys.service.call import IN_TENANT, Call, Given
-from recsys.service.convergence import catch_up
 from recsys.service.state import Service
 
 Target = Literal["config", "rules", "popularity"]
@@ -74,9 +73,10 @@ class InvalidationController(Controller):
 
 async def _read_again(service: Service, tenant: Tenant, targets: list[Target], surface: str | None) -> dict[str, int]:
     """How many documents of each target this worker read again; none when the database is gone by now."""
-    await catch_up(service, tenant.id)  # it may not know the tenant yet, and what a poll finds it reads itself
     try:
         async with asyncio.timeout(CAP_S):
+            # It may not know the tenant yet, and what a poll finds it reads itself.
+            await service.replica.catch_up(tenant.id, loads=False)
             return await service.replica.invalidate(tenant.id, targets, surface)
     except (NotReady, TenantNotFound, TimeoutError):
         return dict.fromkeys(targets, 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
 from functools import partial
 from math import inf
 from time import monotonic
@@ -15,15 +14,14 @@ from recsys.domain.errors import NotReady
 from recsys.domain.replica import SyncedTenant
 from recsys.serving.artifact_reader import ManifestRefused
 from recsys.serving.background import aside
+from recsys.serving.composition import Composition
 from recsys.serving.failures import Failures
 from recsys.serving.health import TenantHealth
-from recsys.serving.signal_source import SignalSource, find_sources
+from recsys.serving.signal_source import SignalSource
 from recsys.serving.snapshot import (
-    DocumentPart,
     SignalPart,
     Snapshot,
     UnreadableDocument,
-    compose,
     read_documents,
 )
 
@@ -39,17 +37,14 @@ _log = logging.getLogger(__name__)
 _DOCUMENTS = ""  # the name of the job that reads documents; the jobs that read signals are named by their surface
 _CONFIRMED = 2
 _COPIED = -1
-_NEWS_S = 10.0
-"""For so long after it moved, a tenant is worth telling of."""
+_NEWS_S = 3.0
+"""For so long after it moved, a tenant is worth telling of: longer than anybody waits to hear it."""
 _A_RULE = 100
 """Characters of JSON, roughly."""
 
 
 class Keeper:
     """Keeps the snapshot of one tenant current. Reading is done by jobs, at most one per document set and surface.
-
-    An *epoch* is the time between two restores of the database: within one, a higher revision wins whatever arrives
-    first, and what was read in an earlier one is never applied.
 
     ``moved`` is called whenever what :meth:`synced` says may have changed.
     """
@@ -63,52 +58,68 @@ class Keeper:
         observer: ReplicaObserver,
         moved: Callable[[], None],
     ) -> None:
-        self.head = head
-        self.snapshot: Snapshot | None = None
         self.incompatible: str | None = None
+        self._failures = Failures()
+        self._served = Composition(head, clock, observer, self._failures)
         self._store = store
         self._signals = signals
-        self._clock = clock
         self._observer = observer
         self._moved = moved
         self._moved_at = -inf
-        self._swap = asyncio.Lock()
         self._jobs: dict[str, asyncio.Task[None]] = {}
-        self._epoch = 0
         self._behind = 0
-        self._documents: tuple[int, DocumentPart] | None = None
-        self._parts: dict[str, tuple[int, SignalPart]] = {}
-        self._earlier: dict[str, SignalPart] = {}
-        self._failures = Failures()
+        self._told = 0
+        self._documents_at = -inf
         self._unreachable = False
         self._unreadable: list[str] = []
         self._refused = (0, -1)
         self._invalidations = head.tenant.invalidations
         self._settled = (0, -1, self._invalidations)
-        self._wanted: tuple[TenantHead, DocumentPart, dict[str, SignalSource]] | None = None
+
+    @property
+    def head(self) -> TenantHead:
+        """The tenant as it was last looked at."""
+        return self._served.head
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """What is served; None before all of it is there."""
+        return self._served.snapshot
 
     @property
     def parts(self) -> Mapping[str, SignalPart]:
         """The signals in memory by surface."""
-        return {surface: part for surface, (_, part) in self._parts.items()}
+        return self._served.parts
 
-    def observe(self, head: TenantHead) -> None:
-        """Take note of the tenant's revisions and start to read whatever they say is newer."""
+    def observe(self, head: TenantHead, asked_at: float) -> None:
+        """Take note of the tenant's revisions and start to read whatever they say is newer.
+
+        ``asked_at``: when somebody began to read them, by the monotonic clock.
+        """
         if self._is_behind(head):
+            if asked_at < self._documents_at:  # documents that were read meanwhile may well be of a later moment
+                return
             self._behind += 1
             if self._behind < _CONFIRMED:
                 return
             _log.error("the database was restored: tenant %s fell to revision %d", head.tenant.id, head.tenant.revision)
-            self._epoch += 1
+            self._served.begin_epoch()
             self._invalidations = head.tenant.invalidations
-            self._earlier.clear()
+            self._told = 0
             self._observer.restored(head.tenant.id)
         self._behind = 0
-        self.head = head
+        self._served.head = head
         if self._wants_documents():
             self._start(_DOCUMENTS, self._wants_documents, self.load_documents)
         self._start_signals()
-        self._tidy()
+        self._served.tidy()
+
+    def tell(self, revision: int | None = None) -> None:
+        """Take note that a revision (None: the next) is there, before a poll finds it: documents are read at once."""
+        revision = self._read_revision() + 1 if revision is None else revision
+        if revision > max(self._told, self._read_revision()):
+            self._told = revision
+            self._start(_DOCUMENTS, self._wants_documents, self.load_documents)
 
     def jobs(self, *, loads: bool) -> list[asyncio.Task[None]]:
         """What is being read; ``loads``: the signals too."""
@@ -116,15 +127,17 @@ class Keeper:
 
     async def load_documents(self) -> None:
         """Read the documents and serve them, unless something newer is served already. Raises NotReady."""
-        epoch, invalidations = self._epoch, self.head.tenant.invalidations
+        epoch, invalidations, told = self._served.epoch, self.head.tenant.invalidations, self._told
         documents = await self._store.documents(self.head.tenant.id)
-        held = self._documents
-        if epoch != self._epoch or (held and held[0] == epoch and documents.revision < held[1].revision):
+        if told == self._told:
+            self._told = 0  # whatever was said, this is how it is
+        if self._served.is_past(epoch, documents.revision):
             return
         try:
-            previous = held[1] if held and held[0] == epoch else None
-            part = await aside(sum(map(len, documents.texts.values())), read_documents, documents, previous)
-            await self._fill(epoch, documents=part)
+            size, before = sum(map(len, documents.texts.values())), self._served.documents_of_epoch
+            part = await aside(size, read_documents, documents, before)
+            self._documents_at = monotonic()
+            await self._served.fill(epoch, documents=part)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, trying again every second would not help
             self._refused = (epoch, documents.revision)
             self._note_unreadable(documents.revision, [error])
@@ -136,19 +149,20 @@ class Keeper:
 
     async def load_signals(self, surface: str) -> None:
         """Get a surface's signals and serve them, unless something newer is served already. Raises NotReady."""
-        epoch, held, source = self._epoch, self._parts.get(surface), self._sources().get(surface)
+        epoch, source = self._served.epoch, self._served.sources.get(surface)
         if source is None:
             return
         try:
             part: SignalPart | None
-            part = await self._signals.read(self.head.tenant.id, surface, source, held[1] if held else None)
+            part = await self._signals.read(self.head.tenant.id, surface, source, self.parts.get(surface))
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a manifest, trying again at once is no use
             part = await self._fall_back(surface, source, error)
         else:
             self._failures.forget(surface)
         if part is not None:
-            await self._signals.rank_popularity(part, self._documents[1].config if self._documents else None)
-        await self._fill(epoch, signals=part)
+            documents = self._served.documents
+            await self._signals.rank_popularity(part, documents.config if documents else None)
+        await self._served.fill(epoch, signals=part)
         self._tell_incompatible()
         self._note_moved()
 
@@ -167,8 +181,8 @@ class Keeper:
                 await asyncio.wait(jobs)
             self._start_signals()
         return sum(
-            surface in (None, name) and name in self._parts and source.is_served_by(self._parts[name][1].source)
-            for name, source in self._sources().items()
+            surface in (None, name) and self._served.has(name, source)
+            for name, source in self._served.sources.items()
             if source.manifest is not None
         )
 
@@ -212,7 +226,7 @@ class Keeper:
         epoch, revision, invalidations = self._settled
         if not lags:
             revision, invalidations = self._read_revision(), self._invalidations
-        elif epoch != self._epoch:
+        elif epoch != self._served.epoch:
             revision = -1
         return SyncedTenant(
             revision=revision if known and not self.in_doubt else None,
@@ -228,46 +242,38 @@ class Keeper:
 
     def _is_behind(self, head: TenantHead) -> bool:
         seen = self.head.tenant
-        held = self._documents[1].revision if self._documents and self._documents[0] == self._epoch else 0
-        return head.tenant.revision < max(seen.revision, held) or head.tenant.data_revision < seen.data_revision
+        held = self._served.documents_of_epoch
+        known = max(seen.revision, held.revision if held else 0)
+        return head.tenant.revision < known or head.tenant.data_revision < seen.data_revision
 
     def _read_revision(self) -> int:
         """The highest revision whose documents were read in this epoch, understood or not; -1: none."""
-        held = self._documents[1].revision if self._documents and self._documents[0] == self._epoch else -1
-        return max(held, self._refused[1] if self._refused[0] == self._epoch else -1)
+        held = self._served.documents_of_epoch
+        return max(held.revision if held else -1, self._refused[1] if self._refused[0] == self._served.epoch else -1)
 
     def _wants_documents(self) -> bool:
         tenant = self.head.tenant
-        return tenant.revision > self._read_revision() or tenant.invalidations > self._invalidations
+        return max(tenant.revision, self._told) > self._read_revision() or tenant.invalidations > self._invalidations
 
     def _wants_signals(self, surface: str) -> bool:
-        held, source = self._parts.get(surface), self._sources().get(surface)
+        source = self._served.sources.get(surface)
         if source is None or self._failures.rest(surface, source):
             return False
-        return held is None or held[0] < self._epoch or not source.is_served_by(held[1].source)
-
-    def _sources(self) -> Mapping[str, SignalSource]:
-        """What each surface is to be served from; none as long as the documents are not known, which say so."""
-        if self._documents is None:
-            return {}
-        head, documents = self.head, self._documents[1]
-        if self._wanted is None or self._wanted[0] is not head or self._wanted[1] is not documents:
-            self._wanted = (head, documents, find_sources(head, documents))
-        return self._wanted[2]
+        return not self._served.has(surface, source)
 
     def _lags(self) -> bool:
         """Whether a surface is not served from the manifest that it is to be served from, and may be soon."""
-        return any(self._lags_behind(surface, source) for surface, source in self._sources().items())
+        return any(self._lags_behind(surface, source) for surface, source in self._served.sources.items())
 
     def _lags_behind(self, surface: str, source: SignalSource) -> bool:
         if self._failures.is_refused(surface, source):
             return False
-        held = self._parts.get(surface)
-        return not source.same_artifacts(held[1].source) if held else source.manifest_version is not None
+        held = self.parts.get(surface)
+        return not source.same_artifacts(held.source) if held else source.manifest_version is not None
 
     def _start_signals(self) -> None:
         """Start to read the signals that are wanted. The documents say where from, so they come first."""
-        for surface in self._sources():
+        for surface in self._served.sources:
             if self._wants_signals(surface):
                 self._start(surface, partial(self._wants_signals, surface), partial(self.load_signals, surface))
 
@@ -286,7 +292,7 @@ class Keeper:
         self._failures.note(surface, source, error)
         if isinstance(error, ManifestRefused):
             self._observer.artifact_refused(tenant_id)
-        part = None if surface in self._parts else await self._signals.last_good(tenant_id, surface)
+        part = None if surface in self.parts else await self._signals.last_good(tenant_id, surface)
         if part is None and self.snapshot is None and not isinstance(error, ManifestRefused):
             raise error
         return part
@@ -300,10 +306,10 @@ class Keeper:
         """Load until nothing newer was heard of meanwhile. What fails is tried again at the next poll."""
         try:
             while True:
-                head, revision = self.head, self._read_revision()
+                known = (self.head, self._told, self._read_revision())
                 await load()
                 self._unreachable = False
-                if (self.head is head and self._read_revision() == revision) or not wanted():
+                if not wanted() or (self.head, self._told, self._read_revision()) == known:
                     return
         except NotReady as error:
             self._unreachable = True
@@ -311,91 +317,9 @@ class Keeper:
         except Exception:  # noqa: BLE001 - a defect in one tenant's data must not reach the others
             _log.exception("tenant %s goes on with what it has", self.head.tenant.id)
 
-    async def _fill(
-        self, epoch: int, *, documents: DocumentPart | None = None, signals: SignalPart | None = None
-    ) -> None:
-        """Apply what was read if it is not older than what is there, and compose anew."""
-        async with self._swap:
-            if epoch != self._epoch:
-                return
-            held, parts = self._documents, dict(self._parts)
-            if documents is not None and not (held and held[0] == epoch and documents.revision < held[1].revision):
-                # Of no epoch, so that it is read again, whatever its revision, as soon as the database is heard of.
-                held = (_COPIED if documents.copied else epoch, documents)
-                parts |= self._go_back(documents, parts)
-            if signals is not None:
-                name = signals.signals.surface
-                before, source = parts.get(name), self._sources().get(name)
-                if source is not None and (before is None or _takes_place(source, signals, before, epoch)):
-                    parts[name] = (epoch, signals)
-            await self._compose(held, parts)
-
-    def _go_back(
-        self, documents: DocumentPart, parts: Mapping[str, tuple[int, SignalPart]]
-    ) -> dict[str, tuple[int, SignalPart]]:
-        """The surfaces whose manifest went back to the one before, of which the signals are still in memory."""
-        found: dict[str, tuple[int, SignalPart]] = {}
-        sources = find_sources(self.head, documents)
-        for surface, earlier in self._earlier.items():
-            source = sources.get(surface)
-            if source and surface in parts and not source.same_artifacts(parts[surface][1].source):
-                found |= {surface: (self._epoch, earlier)} if source.is_served_by(earlier.source) else {}
-        return found
-
-    async def _compose(self, held: tuple[int, DocumentPart] | None, parts: dict[str, tuple[int, SignalPart]]) -> None:
-        """Swap documents, signals and snapshot together; nothing changes when composing fails."""
-        # Half of a tenant is not served: the first snapshot waits until every surface is there.
-        sources = find_sources(self.head, held[1]) if held is not None else {}
-        parts = {name: part for name, part in parts.items() if name in sources}
-        awaited = sources.keys() - parts.keys() - set(self._failures.refused)
-        if held is not None and (self.snapshot is not None or not awaited):
-            shown = {name: part for name, (_, part) in parts.items()}
-            now, tenant = self._clock.now(), self.head.tenant
-            revision = self._data_revision(parts, sources)
-            size = _A_RULE * len(held[1].rules) + sum(len(part.signals.ids) for part in shown.values())
-            self.snapshot = await aside(
-                size, compose, tenant, held[1], shown, self.snapshot, data_revision=revision, now=now
-            )
-            self._observer.serving(tenant.id, self.snapshot.revision, revision)
-        for surface, (_, part) in self._parts.items():
-            version = part.source.manifest_version
-            if version and surface in parts and parts[surface][1].source.manifest_version != version:
-                self._earlier[surface] = part
-        self._tell_ages(self._documents, held)
-        self._documents, self._parts = held, parts
-
-    def _data_revision(self, parts: Mapping[str, tuple[int, SignalPart]], sources: Mapping[str, SignalSource]) -> int:
-        """The tenant's data revision once all that it covers is loaded; until then the one that was served."""
-        loaded = max((part.data_revision for _, part in parts.values()), default=0)
-        wanted = {surface: source.data_revision for surface, source in sources.items() if source.reads_rows}
-        if all(s in parts and parts[s][0] == self._epoch and parts[s][1].data_revision >= wanted[s] for s in wanted):
-            return max(self.head.tenant.data_revision, loaded)
-        return self.snapshot.data_revision if self.snapshot else loaded
-
-    def _tidy(self) -> None:
-        """Follow what needs no reading: surfaces that are gone, and data revisions raised by keys or status."""
-        if self._swap.locked():
-            return
-        gone = self._parts.keys() - self._sources().keys()
-        self._parts = {name: part for name, part in self._parts.items() if name not in gone}
-        if self.snapshot is None:
-            return
-        revision = self._data_revision(self._parts, self._sources())
-        if gone or revision != self.snapshot.data_revision:
-            surfaces = {name: state for name, state in self.snapshot.surfaces.items() if name not in gone}
-            self.snapshot = replace(self.snapshot, data_revision=revision, parts=self.parts, surfaces=surfaces)
-            self._observer.serving(self.head.tenant.id, self.snapshot.revision, revision)
-
-    def _tell_ages(self, before: tuple[int, DocumentPart] | None, now: tuple[int, DocumentPart] | None) -> None:
-        """Tell since when each manifest is current, and which surfaces have none any more."""
-        known, found = ({} if each is None else each[1].manifests_moved_at for each in (before, now))
-        for surface in known.keys() | found.keys():
-            if known.get(surface) != found.get(surface):
-                self._observer.manifest_moved(self.head.tenant.id, surface, found.get(surface))
-
     def _note_moved(self) -> None:
         if not self._lags():
-            self._settled = (self._epoch, self._read_revision(), self._invalidations)
+            self._settled = (self._served.epoch, self._read_revision(), self._invalidations)
         self._moved_at = monotonic()
         self._moved()
 
@@ -410,18 +334,10 @@ class Keeper:
 
     def _tell_incompatible(self) -> None:
         """Name what is not served as it is stored: documents that cannot be read, and manifests that are refused."""
-        self._failures.forget_others(self._sources())
+        self._failures.forget_others(self._served.sources)
         refused = [str(DocumentRef(MANIFEST.name, surface)) for surface in self._failures.refused]
         names = list(dict.fromkeys([*self._unreadable, *refused]))
         found = ", ".join(names) or None
         if found != self.incompatible:
             self.incompatible = found
             self._observer.incompatible(self.head.tenant.id, len(names))
-
-
-def _takes_place(wanted: SignalSource, new: SignalPart, before: tuple[int, SignalPart], epoch: int) -> bool:
-    """Whether new signals take the place of those from before: what is wanted meanwhile, and not older."""
-    if not wanted.same_artifacts(new.source):
-        return False
-    comparable = before[0] == epoch and new.source.same_artifacts(before[1].source)
-    return not (comparable and new.data_revision < before[1].data_revision)

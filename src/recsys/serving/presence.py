@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _HEARTBEAT_S = 1.0
-_REST_S = 0.02
-"""Between two rows at least: what moves meanwhile is told of together. Who moves alone is told of at once."""
+_REST_S, _LONGEST_REST_S = 0.02, 0.25
+_REST_SHARE = 4
+"""Between two rows, in times that the last one took: what moves meanwhile is told of together. Who moves alone is told
+of at once."""
 _PATIENCE_S = 5.0
 _FAREWELL_S = 2.0
 
@@ -93,8 +95,9 @@ class Presence:
             if self._stopping:
                 return
             self._moved.clear()
+            began = loop.time()
             await self._attempt(report)
-            await asyncio.sleep(_REST_S)
+            await asyncio.sleep(max(_REST_S, min(_REST_SHARE * (loop.time() - began), _LONGEST_REST_S)))
             if loop.time() >= beat_at:
                 await self._look_after_others()
                 beat_at = loop.time() + _HEARTBEAT_S

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from recsys.domain.api_key import ApiKey
-    from recsys.domain.ports import BlobStore, ChangeFeed, Clock, Overview, ServingStore, SignalFiles, TenantHead
+    from recsys.domain.ports import BlobStore, ChangeFeed, Clock, Overview, ServingStore, SignalFiles
     from recsys.serving.health import ReplicaObserver
     from recsys.serving.presence import Presence
 
@@ -32,7 +31,7 @@ _MISSED_POLLS = 3
 _STALE_SECONDS = 3.0
 _CONFIRMED = 2
 _LISTENING_SECONDS = 1.0
-_LONGEST_BREATH_SECONDS = 0.05
+_BREATH, _LONGEST_BREATH_SECONDS = 4, 0.1
 
 
 class Replica:
@@ -142,6 +141,16 @@ class Replica:
                 await asyncio.wait(jobs)
         self._note_synced()
 
+    async def follow(self, tenant_id: str, revision: int) -> None:
+        """Return when a committed revision of a tenant's documents, or a later one, is served as far as it can be."""
+        keeper = self._keepers.get(tenant_id)
+        if keeper is None:  # a poll has to find the tenant first
+            await self.catch_up(tenant_id, loads=False)
+            return
+        keeper.tell(revision)
+        if jobs := keeper.jobs(loads=False):
+            await asyncio.wait(jobs)
+
     async def invalidate(self, tenant_id: str, targets: Sequence[str], surface: str | None) -> dict[str, int]:
         """Read what is named again and serve it; what cannot be read again is kept.
 
@@ -198,10 +207,10 @@ class Replica:
                 if this_poll is not None and not this_poll.done():
                     this_poll.set_result(None)
             self._note_synced()
-            if heard:
+            if heard and not self._jobs(loads=False):
                 self._moved()  # even if there was nothing new: somebody waits to hear that this replica has looked
-            # However many changes are heard of, at least half of the time is for requests.
-            await asyncio.sleep(min(loop.time() - began, _LONGEST_BREATH_SECONDS))
+            # However many changes are heard of, most of the time is for requests, and for reading documents.
+            await asyncio.sleep(min(_BREATH * (loop.time() - began), _LONGEST_BREATH_SECONDS))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._pause())
 
@@ -210,9 +219,12 @@ class Replica:
         in_doubt = self._missing or any(keeper.in_doubt for keeper in self._keepers.values())
         return _LISTENING_SECONDS if self._feed and self._feed.healthy and not in_doubt else self._poll_seconds
 
-    def _hear(self) -> None:
+    def _hear(self, tenant_id: str) -> None:
+        """Documents can be read at once; what else may have changed, a poll finds."""
         self._heard = True
         self._wake.set()
+        if keeper := self._keepers.get(tenant_id):
+            keeper.tell()
 
     def _moved(self) -> None:
         if self._presence is not None:
@@ -225,9 +237,9 @@ class Replica:
             async with asyncio.timeout(_POLL_TIMEOUT_SECONDS):
                 overview = await self._store.overview()
             if overview.copied_at is not None:
-                self._take_copy(overview, overview.copied_at)
+                self._take_copy(overview, overview.copied_at, began)
                 return
-            self._take_note(overview.heads, overview.keys)
+            self._take_note(overview, began)
             self._synced_through = overview.read_at or self._synced_through
             self._failed, self._polled_at, self._copied_at = False, began, None
             self._observer.polled()
@@ -239,19 +251,19 @@ class Replica:
             _log.exception("the poll failed, serving goes on with what is in memory")
             self._failed = True
 
-    def _take_copy(self, overview: Overview, copied_at: datetime) -> None:
+    def _take_copy(self, overview: Overview, copied_at: datetime, asked_at: float) -> None:
         """Serve what the host's copy says, as the stale view that it is, until the database answers."""
         self._failed = True
         if self._copied_at == copied_at:
             return
         age = max(0.0, (self._clock.now() - copied_at).total_seconds())
         _log.warning("the database cannot be reached, serving from the local copy, %.0f s old", age)
-        self._take_note(overview.heads, overview.keys)
+        self._take_note(overview, asked_at)
         self._polled_at, self._copied_at = monotonic() - age, copied_at
         self._observer.copied(copied_at)
 
-    def _take_note(self, heads: Sequence[TenantHead], keys: Sequence[ApiKey]) -> None:
-        found = {head.tenant.id: head for head in heads}
+    def _take_note(self, overview: Overview, asked_at: float) -> None:
+        found = {head.tenant.id: head for head in overview.heads}
         for tenant_id in self._keepers.keys() - found.keys():
             self._miss(tenant_id)
         for tenant_id, head in found.items():
@@ -261,9 +273,9 @@ class Replica:
                 keeper = self._keepers[tenant_id] = Keeper(
                     head, self._store, self._signals, self._clock, self._observer, self._moved
                 )
-            keeper.observe(head)
+            keeper.observe(head, asked_at)
         kept = [self._keepers[tenant_id].head.tenant for tenant_id in self._missing]
-        self.directory = Directory.of([*kept, *(head.tenant for head in heads)], keys)
+        self.directory = Directory.of([*kept, *(head.tenant for head in overview.heads)], overview.keys)
 
     def _miss(self, tenant_id: str) -> None:
         """Tenants are never deleted, so one that is missing twice means that the database was restored."""

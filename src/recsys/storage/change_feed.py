@@ -43,7 +43,7 @@ class PostgresChangeFeed:
         """Whether changes are heard of."""
         return self._healthy
 
-    def start(self, heard: Callable[[], None]) -> None:
+    def start(self, heard: Callable[[str], None]) -> None:
         """Begin to listen; see the port."""
         self._task = asyncio.create_task(self._listen_forever(heard), name="change feed")
 
@@ -55,7 +55,7 @@ class PostgresChangeFeed:
                 await self._task
             self._task = None
 
-    async def _listen_forever(self, heard: Callable[[], None]) -> None:
+    async def _listen_forever(self, heard: Callable[[str], None]) -> None:
         pause = _FIRST_PAUSE_S
         while True:
             try:
@@ -69,7 +69,7 @@ class PostgresChangeFeed:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
-    async def _listen(self, heard: Callable[[], None]) -> None:
+    async def _listen(self, heard: Callable[[str], None]) -> None:
         """Listen until the connection is lost, which raises."""
         connection = await asyncpg.connect(
             **self._address, timeout=_CONNECT_S, server_settings={"application_name": _NAME}
@@ -77,7 +77,7 @@ class PostgresChangeFeed:
         try:
             closed = asyncio.Event()
             connection.add_termination_listener(lambda _: closed.set())
-            await connection.add_listener(_CHANNEL, lambda *_: heard())
+            await connection.add_listener(_CHANNEL, lambda *said: heard(str(said[-1])))
             self._note(heard, healthy=True)
             while True:
                 with suppress(TimeoutError):
@@ -87,9 +87,9 @@ class PostgresChangeFeed:
         finally:
             connection.terminate()
 
-    def _note(self, heard: Callable[[], None], *, healthy: bool) -> None:
+    def _note(self, heard: Callable[[str], None], *, healthy: bool) -> None:
         """Remember and tell; either way whoever hears has to look: something may have been missed."""
         if healthy != self._healthy:
             self._healthy = healthy
             self._observer.listening(healthy=healthy)
-            heard()
+            heard("")

@@ -38,6 +38,8 @@ _ATTEMPTS = 2
 _NOTHING = text("select 1")
 POSTGRESQL_CONNECTIONS = 12
 """Of each worker, at most: four workers, and one more while they are replaced, fit into the 100 of a new server."""
+POSTGRESQL_SETTINGS = {"plan_cache_mode": "force_generic_plan"}
+"""Statements look rows up by their keys, whatever the parameters: planning one each time costs more than running it."""
 POSTGRESQL_TIMEOUTS = {"timeout": 5, "command_timeout": 120}
 
 
@@ -209,7 +211,7 @@ def open_database(url: str) -> Database:
         max_overflow=0,
         pool_use_lifo=True,
         pool_timeout=PATIENCE_S,
-        connect_args=POSTGRESQL_TIMEOUTS,
+        connect_args={**POSTGRESQL_TIMEOUTS, "server_settings": POSTGRESQL_SETTINGS},
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     return Database(engine)

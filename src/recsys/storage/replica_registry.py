@@ -16,7 +16,7 @@ from recsys.storage.schema import UtcTime, invalidations, replicas
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from sqlalchemy import Row
+    from sqlalchemy import Row, Select
     from sqlalchemy.sql.dml import Insert
 
     from recsys.domain.replica import ReplicaIdentity, ReplicaReport
@@ -33,14 +33,16 @@ class SqlReplicaRegistry:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._heartbeat = self._make_heartbeat()
+        # Made once, too; SQLite's time goes into the statement.
+        self._roster = self._make_roster() if database.is_postgresql else None
 
     async def roster(self) -> Roster:
         """The live replicas, now."""
         async with self._database.single() as connection:
-            now = self._now()
-            wanted = select(now.label("read_at"), replicas).order_by(replicas.c.host, replicas.c.pid)
-            rows = (await connection.execute(wanted)).all()
-            read_at: datetime = rows[0].read_at if rows else (await connection.execute(select(now))).scalar_one()
+            rows = (await connection.execute(self._make_roster() if self._roster is None else self._roster)).all()
+            read_at: datetime = (
+                rows[0].read_at if rows else (await connection.execute(select(self._now()))).scalar_one()
+            )
         live = [row for row in rows if row.heartbeat_at > read_at - _LEASE]
         return Roster(read_at=read_at, replicas=[_to_replica(row) for row in live])
 
@@ -85,6 +87,9 @@ class SqlReplicaRegistry:
             await connection.execute(
                 update(invalidations).where(*mine).values(status="applied", applied_at=self._now())
             )
+
+    def _make_roster(self) -> Select[Any]:
+        return select(self._now().label("read_at"), replicas).order_by(replicas.c.host, replicas.c.pid)
 
     def _make_heartbeat(self) -> Insert:
         """Made once: building a statement costs more than executing it."""

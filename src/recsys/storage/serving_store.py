@@ -5,27 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime
-from functools import cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import and_, bindparam, func, literal, or_, select, union_all
+from sqlalchemy import select
 
 from recsys.domain.catalogue import Item, SurfaceRows
-from recsys.domain.document import KINDS, DocumentRef
-from recsys.domain.errors import TenantNotFound
-from recsys.domain.history import Pointers
-from recsys.domain.ports import Overview, TenantDocuments
+from recsys.domain.ports import Overview
+from recsys.storage.documents import DocumentsReader
 from recsys.storage.overview import OverviewReader, valid_load_id
-from recsys.storage.schema import DOCUMENTS, covisits, invalidations, items, popularity, surfaces, tenants
+from recsys.storage.schema import covisits, items, popularity, surfaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import ColumnElement, ScalarSelect, Select, Table
+    from sqlalchemy import Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from recsys.domain.ports import TenantDocuments
     from recsys.storage.engine import Database
     from recsys.storage.file_watch import Mark
 
@@ -33,8 +31,6 @@ T = TypeVar("T")
 
 _BLOCK: Final = 1_000
 _TRUSTED_S: Final = 1.0
-_AT_ONCE: Final = 4
-"""Documents of so many tenants are read at a time: many change at once, and changing them needs connections, too."""
 
 
 class SqlServingStore:
@@ -44,7 +40,7 @@ class SqlServingStore:
         self._database = database
         self._reader = OverviewReader(database)
         self._seen: tuple[Mark, float, Overview] | None = None
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._documents = DocumentsReader(database)
 
     async def overview(self) -> Overview:
         """All tenants and their revisions, and all keys that are not revoked.
@@ -65,26 +61,7 @@ class SqlServingStore:
 
     async def documents(self, tenant_id: str) -> TenantDocuments:
         """The current documents. Raises TenantNotFound."""
-        async with self._turns:
-            found = await self._database.look(_documents(), {"tenant": tenant_id})
-        if not found:
-            raise TenantNotFound
-        current = [(DocumentRef(row.kind, row.surface), row) for row in found if row.kind is not None]
-        etags = {ref: row.etag for ref, row in current}
-        pointers = Pointers(
-            config=etags.get(DocumentRef("config")),
-            rules=etags.get(DocumentRef("rules")),
-            manifests={ref.surface: etag for ref, etag in etags.items() if ref.kind.per_surface},
-        )
-        manifests = {ref.surface: row for ref, row in current if ref.kind.per_surface}
-        return TenantDocuments(
-            tenant_id=tenant_id,
-            revision=found[0].revision,
-            pointers=pointers,
-            texts={ref: row.text for ref, row in current},
-            manifests_moved_at={surface: row.moved_at for surface, row in manifests.items()},
-            read_again={surface: row.read_again for surface, row in manifests.items() if row.read_again},
-        )
+        return await self._documents.read(tenant_id)
 
     async def surface_rows(self, tenant_id: str, surface: str, *, items_only: bool = False) -> SurfaceRows:
         """All rows of a surface, or those of its items, with the data revision that they belong to."""
@@ -109,35 +86,6 @@ class SqlServingStore:
             popularity=found_popularity,
             covisits=found_covisits,
         )
-
-
-@cache
-def _documents() -> Select[Any]:
-    """A row for each current document of a tenant, or one without a document: one statement, so one moment."""
-    tenant = bindparam("tenant", type_=tenants.c.id.type)
-    each = []
-    for name, tables in DOCUMENTS.items():
-        versions, current = tables.versions, tables.current
-        surface = current.c.surface if KINDS[name].per_surface else literal("")
-        again = _read_again(tenant, surface) if KINDS[name].per_surface else literal(0)
-        here = and_(current.c.tenant_id == versions.c.tenant_id, tables.version_id == versions.c.id)
-        columns = [literal(name).label("kind"), surface.label("surface"), versions.c.etag, tables.body.label("text")]
-        columns += [current.c.updated_at.label("moved_at"), again.label("read_again")]
-        each.append(select(current.c.tenant_id, *columns).join(current, here).where(current.c.tenant_id == tenant))
-    found = union_all(*each).subquery("found")
-    of_tenant = tenants.outerjoin(found, found.c.tenant_id == tenants.c.id)
-    return (
-        select(tenants.c.revision, *(column for column in found.c if column.name != "tenant_id"))
-        .select_from(of_tenant)
-        .where(tenants.c.id == tenant)
-    )
-
-
-def _read_again(tenant: ColumnElement[str], surface: ColumnElement[str]) -> ScalarSelect[int | None]:
-    """The number of the last request to read the artifacts of a surface again."""
-    asked = invalidations.c
-    concerns = (asked.targets.contains('"popularity"'), or_(asked.surface.is_(None), asked.surface == surface))
-    return select(func.max(asked.number)).where(asked.tenant_id == tenant, *concerns).scalar_subquery()
 
 
 async def _rows(

@@ -67,8 +67,8 @@ class FakeServingStore:
 
     async def overview(self) -> Overview:
         self._reach()
-        await self._wait("overview")
         heads = [self._head(tenant) for tenant in self.tenants.values()]
+        await self._wait("overview")
         return Overview(heads=heads, keys=self.keys_stored, read_at=NOW)
 
     async def documents(self, tenant_id: str) -> TenantDocuments:

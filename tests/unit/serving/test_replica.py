@@ -303,9 +303,9 @@ async def test_the_poll_finds_changes_by_itself(store: FakeServingStore, seen: R
 class FakeFeed:
     def __init__(self) -> None:
         self.healthy = True
-        self.heard: Callable[[], object] = bool
+        self.heard: Callable[[str], object] = bool
 
-    def start(self, heard: Callable[[], None]) -> None:
+    def start(self, heard: Callable[[str], None]) -> None:
         self.heard = heard
 
     async def stop(self) -> None:
@@ -321,11 +321,53 @@ async def test_what_the_feed_tells_is_served_at_once_and_the_row_says_so(
     await replica.start()
     try:
         store.put("id-one", "rules", BLOCK_A)
-        feed.heard()
+        feed.heard("")
         async with asyncio.timeout(1):
             while registry.rows["me"].tenants["id-one"].revision != 1:
                 await asyncio.sleep(0.001)
         assert answer(replica) == ["b"]
+    finally:
+        await replica.stop()
+
+
+async def test_what_is_told_of_is_served_though_a_poll_hangs_and_what_that_poll_saw_is_no_restore(
+    store: FakeServingStore, seen: Recorder
+) -> None:
+    feed = FakeFeed()
+    replica = Replica(store, FixedClock(), seen, poll_ms=60_000, feed=feed)
+    await replica.start()
+    try:
+        gate = store.gates["overview"] = asyncio.Event()
+        catching_up = [asyncio.create_task(replica.catch_up()) for _ in range(2)]
+        while "overview" in store.gates:
+            await asyncio.sleep(0)  # the poll has read the revisions, and hangs
+        store.put("id-one", "rules", BLOCK_A)
+        await asyncio.wait_for(replica.follow("id-one", 1), 1)
+        assert answer(replica) == ["b"]
+        store.put("id-two", "rules", BLOCK_A)
+        feed.heard("id-two")
+        async with asyncio.timeout(1):
+            while answer(replica, "id-two") != ["b"]:
+                await asyncio.sleep(0.001)
+        gate.set()
+        await asyncio.gather(*catching_up)
+        assert replica.report().tenants["id-one"].revision == 1, "it is not in doubt"
+    finally:
+        await replica.stop()
+    assert ("restored", "id-one") not in seen.events
+
+
+async def test_being_told_of_nothing_new_costs_one_look(store: FakeServingStore, seen: Recorder) -> None:
+    feed = FakeFeed()
+    replica = Replica(store, FixedClock(), seen, poll_ms=60_000, feed=feed)
+    await replica.start()
+    try:
+        await replica.follow("id-one", 0)  # what is served already is not read again
+        before = store.reads
+        feed.heard("id-one")
+        await replica.catch_up()
+        await replica.catch_up()
+        assert store.reads == before + 1
     finally:
         await replica.stop()
 
