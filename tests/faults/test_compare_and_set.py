@@ -12,7 +12,7 @@ from tests.support.databases import PostgresTemplate
 from tests.support.effort import effort
 from tests.support.linearity import ANYTHING, Entry, Write, contradictions
 from tests.support.server import serve
-from tests.support.shell import by_hand
+from tests.support.shell import by_hand, in_shell
 
 TENANTS = [f"t{number}" for number in range(10)]
 REGISTERS = [(tenant, document) for tenant in TENANTS for document in ("config", "rules")]
@@ -50,16 +50,16 @@ def test_no_update_is_lost_and_every_success_is_in_ledger_and_audit_log_once(
 
 @contextlib.contextmanager
 def _operator(url: str, writers: Writers) -> Iterator[list[Write]]:
-    """Move a pointer by hand again and again, to versions that have been current before."""
+    """Move a pointer in ``psql`` again and again, to versions that have been current before."""
     done: list[Write] = []
 
     def work() -> None:
         while len(done) < BY_HAND:
             time.sleep(0.05)
             name, began = f"op-{len(done)}", time.monotonic()
-            moved = by_hand(url, STATEMENT.format(name=name))
+            moved = in_shell(url, STATEMENT.format(name=name))
             if moved:
-                done.append(Write(name, ANYTHING, began, time.monotonic(), int(moved[0][0])))
+                done.append(Write(name, ANYTHING, began, time.monotonic(), int(moved[0])))
 
     thread = threading.Thread(target=work, name="operator", daemon=True)
     thread.start()
