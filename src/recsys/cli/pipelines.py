@@ -30,27 +30,11 @@ def run(session: PipelineSession) -> None:
     Exit code 0 when it was published (with --dry-run: when it could be), 1 when it failed, 2 when a gate failed or
     there was nothing to publish. A run that was interrupted goes on where it was.
     """
-    from recsys.pipelines.errors import PipelineError
+    from recsys.pipelines.run_all import run_all
 
-    pipeline = session.pipeline
-    pipeline.ingest(session.sources())
-    pipeline.canonicalise()
-    validation = pipeline.validate()
-    made = pipeline.compute() if validation.passed else []
-    published = None
-    try:
-        if validation.passed and session.options.dry_run:
-            session.note("This was a dry run: nothing was published.")
-        else:
-            published = session.publish(made)
-    except PipelineError:
-        pipeline.end()  # it was judged; what is still to be done after other errors is done by the next run
-        raise
-    finally:
-        paths = pipeline.report(made, published, session.now(), dry_run=session.options.dry_run)
-        session.note(f"Report: {paths[1]}")
-    pipeline.end()
-    session.answer(json.loads(paths[0].read_bytes()), published)
+    publishing = None if session.options.dry_run else session.publish
+    ran = run_all(session.pipeline, session.sources(), publishing, session.now, session.note)
+    session.answer(json.loads(ran.report.read_bytes()), ran.published)
 
 
 def ingest(session: PipelineSession) -> None:

@@ -24,6 +24,7 @@ READY_TIMEOUT_S = 120.0  # a new installation compiles first
 STOP_TIMEOUT_S = 15.0
 _LOOK_EVERY_S = 0.05
 _LAST_PORT = 65_535
+_NOT_THE_SHELLS = ("RECSYS_ARTIFACTS", "RECSYS_ARTIFACT_MAX_BYTES", "RECSYS_SUBJECT_SALT")
 
 
 def require_free(port: int) -> None:
@@ -60,8 +61,9 @@ def running_service(place: Place, port: int, workers: int) -> Iterator[subproces
     # -P: not to import what happens to lie in the working directory.
     command = [sys.executable, "-P", "-m", "recsys.demo.leash", "serve", "--db", place.url]
     command += ["--host", HOST, "--port", str(port), "--workers", str(workers), "--dev-auth"]
-    # Not where the shell's variables point: the demo's answers are nobody's data.
-    environ = {**os.environ, "RECSYS_LOG_DIR": str(place.logs), "RECSYS_EXPOSURE_FORMAT": "service_v1"}
+    # Not where the shell's variables point: the demo's answers are nobody's data, and its users and artifacts its own.
+    environ = {name: value for name, value in os.environ.items() if name not in _NOT_THE_SHELLS}
+    environ |= {"RECSYS_LOG_DIR": str(place.logs), "RECSYS_EXPOSURE_FORMAT": "service_v1"}
     log = place.log(port)
     with log.open("wb") as output:
         # The pipe is the leash: nothing is written to it, and its end tells the service that this process is gone.

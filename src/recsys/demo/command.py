@@ -8,21 +8,26 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import httpx
 import typer
 from rich.console import Console
 
-from recsys.demo.build import OpenApp, ensure_built
+from recsys.demo.bad_manifest import SURFACE, WrongJob
+from recsys.demo.build import ensure_built
 from recsys.demo.child import HOST, require_free, running_service
+from recsys.demo.fill import OpenApp
 from recsys.demo.guide import Guide
-from recsys.demo.place import DemoFailed, Place
-from recsys.demo.screen import TRY, Screen
+from recsys.demo.place import TENANT, DemoFailed, Place
+from recsys.demo.screen import TRY, TRY_SIGNALS, Screen
 from recsys.demo.tour import Tour
+
+if TYPE_CHECKING:
+    from recsys.pipelines.window import Window
 
 
 def demo_command(open_app: OpenApp) -> Callable[..., None]:
@@ -36,6 +41,10 @@ def demo_command(open_app: OpenApp) -> Callable[..., None]:
         port: Annotated[int, typer.Option("--port", "-p", min=1, max=65_535, help="The port to listen on.")] = 8080,
         workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="So many processes share the port.")] = 1,
         build_only: Annotated[bool, typer.Option("--build-only", help="Build the data and stop.")] = False,
+        db_only: Annotated[
+            bool,
+            typer.Option("--db-only", help="Serve from tables of the database, without pipelines and artifacts."),
+        ] = False,
         tour: Annotated[
             bool, typer.Option("--tour", help="Break the home page and bring it back, with proof; then stop.")
         ] = False,
@@ -47,7 +56,7 @@ def demo_command(open_app: OpenApp) -> Callable[..., None]:
             if not build_only:
                 require_free(port)
             place = Place(directory.absolute())
-            built = ensure_built(place, console, open_app)
+            built = ensure_built(place, "tables" if db_only else "artifacts", console, open_app)
             console.print(
                 f"{place.directory} is {'built' if built else 'there already'} ({_since(started)})", soft_wrap=True
             )
@@ -85,16 +94,34 @@ def _run(place: Place, console: Console, port: int, workers: int, started: float
 
 def _play(place: Place, console: Console, url: str) -> None:
     started = time.monotonic()
+    job = _wrong_job(place) if place.mode() == "artifacts" else None
     with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
-        Tour(Guide(client, Screen(console)), place.titles(), place.showcase(), place.logs).play()
+        Tour(Guide(client, Screen(console)), place.titles(), place.showcase(), place.logs, job).play()
     console.print()
     console.print(f"Every step held ({_since(started)}). Stay longer: recsys demo", style="bold green")
+
+
+def _wrong_job(place: Place) -> WrongJob:
+    from recsys.demo.signals import KINDS, WRONG_DECEMBER, WrongDecember
+
+    return WrongDecember(place, SURFACE, _pipelines_command(place, WRONG_DECEMBER, KINDS))
+
+
+def _pipelines_command(place: Place, window: Window, kinds: Sequence[str]) -> str:
+    """What makes a window's signals on the command line, as it can be typed here."""
+    options = [f"--db {shlex.quote(place.url)} -t {TENANT} -s {SURFACE} --start {window.start} --end {window.end}"]
+    options.append(f"--kinds {','.join(kinds)}")
+    files = {"source": place.events, "catalog": place.items, "settings": place.pipeline_settings, "work": place.work}
+    options += [f"--{name} {_as_typed(file)}" for name, file in files.items()]
+    return " ".join([_program(), "pipelines", "run", *options])
 
 
 def _stay(process: subprocess.Popen[bytes], url: str, place: Place, log: Path) -> None:
     print()
     item_id = place.showcase().anchor.item_id
     print(TRY.format(url=url, bad_rules=_as_typed(place.bad_rules), recsys=_program(), item_id=item_id))
+    if place.mode() == "artifacts":
+        print(TRY_SIGNALS.format(recsys=_program(), pipelines=_wrong_job(place).command))
     print("Ctrl-C stops it.", flush=True)
     try:
         code = process.wait()

@@ -10,10 +10,10 @@ from typing import Any
 
 import recsys
 from recsys.demo.product import Product
-from recsys.demo.showcase import Showcase
+from recsys.demo.showcase import DataMode, Showcase
 
 TENANT = "demo"
-_MADE_FROM = ("demo", "storage/migrations")
+_MADE_FROM = ("demo", "storage/migrations", "pipelines", "artifacts")
 _MARKER = "demo.json"
 
 
@@ -43,6 +43,21 @@ class Place:
         return self.directory / "items.ndjson"
 
     @property
+    def events(self) -> Path:
+        """The folder of the raw events that the pipelines read."""
+        return self.directory / "events"
+
+    @property
+    def work(self) -> Path:
+        """Where the pipelines keep tables, results and reports."""
+        return self.directory / "pipelines"
+
+    @property
+    def pipeline_settings(self) -> Path:
+        """How the pipelines compute the demo's signals."""
+        return self.directory / "pipelines.json"
+
+    @property
     def bad_rules(self) -> Path:
         """The rules that empty the home page, to try it out."""
         return self.directory / "bad-rules.json"
@@ -62,9 +77,15 @@ class Place:
             self.directory.is_dir() and ((self.directory / _MARKER).exists() or not any(self.directory.iterdir()))
         )
 
-    def is_current(self) -> bool:
-        """Whether what is there was built, to the end, by this code from this data."""
-        return self.database.exists() and self._marker().get("fingerprint") == fingerprint()
+    def is_current(self, mode: DataMode) -> bool:
+        """Whether what is there was built, to the end, by this code from this data, and to be served in this mode."""
+        marker = self._marker()
+        return self.database.exists() and (marker.get("fingerprint"), marker.get("mode")) == (fingerprint(), mode)
+
+    def mode(self) -> DataMode:
+        """What it was built to be served from."""
+        mode: DataMode = self._marker()["mode"]
+        return mode
 
     def showcase(self) -> Showcase:
         """What the build found worth showing."""
@@ -75,9 +96,9 @@ class Place:
         }
         return Showcase(**{**kept, **products})
 
-    def finish(self, showcase: Showcase) -> None:
+    def finish(self, showcase: Showcase, mode: DataMode) -> None:
         """Write down what was built and from what; the last thing a build does."""
-        marker = {"fingerprint": fingerprint(), "showcase": asdict(showcase)}
+        marker = {"fingerprint": fingerprint(), "mode": mode, "showcase": asdict(showcase)}
         (self.directory / _MARKER).write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")
 
     def titles(self) -> dict[str, str]:

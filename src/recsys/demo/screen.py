@@ -12,6 +12,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 
@@ -32,6 +33,10 @@ class Screen:
         """Say something in one line."""
         self.console.print(Text(text, style="dim"))
 
+    def working(self, text: str) -> AbstractContextManager[object]:
+        """Say what is being waited for, as long as the block lasts."""
+        return self.console.status(text)
+
     def holds(self, claim: str) -> None:
         """Say that a claim was checked."""
         self.console.print(Text(f"✓ {claim}", style="green"))
@@ -50,7 +55,7 @@ class Screen:
         table = _table("signal", "raw", "normalised", "weight", "adds")
         for name, part in item["explain"]["signals"].items():
             if isinstance(part, dict):
-                numbers = f"{part['raw']:.1f}", f"{part['normalised']:.4f}", f"{part['weight']:g}"
+                numbers = f"{part['raw']:.4g}", f"{part['normalised']:.4f}", f"{part['weight']:g}"
                 table.add_row(name, *numbers, f"{part['contribution']:.4f}")
             else:
                 table.add_row(name, "", "", "", f"{part:.4f}")
@@ -63,7 +68,11 @@ class Screen:
 
     def path(self, file: Path) -> None:
         """Show a path in one piece."""
-        self.console.print(Text(str(file), style="dim"), soft_wrap=True)
+        self.command(str(file))
+
+    def command(self, line: str) -> None:
+        """Show in one piece what is to be copied."""
+        self.console.print(Text(line, style="dim"), soft_wrap=True)
 
     def proof(self, size: int, versions: Mapping[str, Any], revision: int, took_ms: float) -> None:
         """Show what was compared."""
@@ -71,13 +80,14 @@ class Screen:
             f"{size} bytes of items compared · {_versions(versions)} · revision {revision} · after {took_ms:.0f} ms"
         )
 
-    def history(self, entries: Iterable[dict[str, Any]]) -> None:
+    def history(self, entries: Iterable[dict[str, Any]], surface: str) -> None:
         """Show the ledger."""
-        table = _table("revision", "who", "action", "rules", "labels", "reason")
+        table = _table("revision", "who", "action", "rules", f"manifest {surface}", "labels", "reason")
         for each in entries:
-            rules = (each["pointers"]["rules"] or "–")[:12]
-            labels = ", ".join(each["labels"])
-            table.add_row(str(each["revision"]), each["actor_sub"], each["action"], rules, labels, each["reason"] or "")
+            pointers, labels = each["pointers"], ", ".join(each["labels"])
+            versions = [(version or "–")[:12] for version in (pointers["rules"], pointers["manifests"].get(surface))]
+            row = str(each["revision"]), each["actor_sub"], each["action"], *versions, labels, each["reason"] or ""
+            table.add_row(*row)
         self.console.print(table)
 
 
@@ -129,4 +139,16 @@ The same on the command line:
   {recsys} rollback --to known_good --reason 'home page is empty'
   {recsys} history
 """
-"""Meant to be copied, so it is printed as it is: nothing wrapped, nothing coloured."""
+TRY_SIGNALS = """\
+Its signals are artifacts, which the pipelines made of the invoices; a manifest names them:
+
+  {recsys} manifest get -s home
+  {recsys} recommend -s home --user customer-17850
+  # break it: the last nine days were meant, but a year ago was typed
+  {pipelines}
+  {recsys} recommend -s home --user customer-17850
+  # bring it back, and keep the other manifest away
+  {recsys} manifest rollback -s home --to known_good --quarantine --reason 'signals of a year ago'
+  {recsys} quarantine
+"""
+"""Both are meant to be copied, so they are printed as they are: nothing wrapped, nothing coloured."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Literal
 
 from recsys.demo.categories import OTHER
 from recsys.demo.naming import PRICE_BANDS
 from recsys.demo.product import Product
 
 Document = dict[str, Any]
+DataMode = Literal["artifacts", "tables"]
+"""What answers are made from: artifacts that pipelines made of events, or rows that were loaded into the database."""
 
 MIN_TAGGED = 20
 """A tag or category with fewer items is too small to be told in season or out of it."""
@@ -84,19 +86,28 @@ def _shares(groups: Mapping[str, Sequence[Sales]]) -> dict[str, float]:
     }
 
 
-def config() -> Document:
-    """The config that the tenant starts with."""
+def config(mode: DataMode) -> Document:
+    """The config that the tenant starts with: signals from artifacts have another scale than rows of tables."""
     return {
-        "weights": {"pop": 1, "cooc": 0.5, "emb": 0.2},
         "limits": {"max_pins": 3},
         "flags": {"enable_rules": True},
-        "popularity": {"half_life_days": 30},
-        "anchors": {"half_life": 3},
         "personalization": {"boost": 0.3, "top_tags": 8, "min_events": 3, "cold_start_multiplier": 0.5},
-        # Popularity is saturated: the best sellers score nearly alike, and a boosted category would fill the whole home
-        # page. The cap keeps it mixed; a product page may well show six teacups.
-        "surfaces": {"home": {"diversity": {"category_cap": 4}}},
+        **(_FROM_ARTIFACTS if mode == "artifacts" else _FROM_TABLES),
     }
+
+
+# Popularity is saturated: the best sellers score nearly alike, and a boosted category would fill the whole home page.
+# The cap keeps it mixed; a product page may well show six teacups.
+_HOME: Final[Document] = {"home": {"diversity": {"category_cap": 4}}}
+_FROM_TABLES: Final[Document] = {
+    "weights": {"pop": 1, "cooc": 0.5, "emb": 0.2},
+    "popularity": {"half_life_days": 30},
+    "anchors": {"half_life": 3},
+    "surfaces": _HOME,
+}
+# Weights that do well on weeks held out, by what customers had next and by what else was in their baskets: neighbours
+# that are weighed count for more than co-visits that are only counted, and customers' own lists for more than nothing.
+_FROM_ARTIFACTS: Final[Document] = {"weights": {"pop": 0.3, "cooc": 3, "emb": 1}, "surfaces": _HOME}
 
 
 def rules(showcase: Showcase) -> Document:

@@ -1,4 +1,4 @@
-"""The tour: breaks the demo's home page and brings it back, twice, against the service that really runs.
+"""The tour: breaks the demo's home page and brings it back, again and again, against the service that really runs.
 
 Every claim on the screen is checked before it is made; the first that does not hold ends the tour.
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from recsys.demo.bad_manifest import MANIFEST, SURFACE, BadManifest, forgive
 from recsys.demo.click import click_first
 from recsys.demo.place import TENANT
 from recsys.demo.showcase import bad_rules
@@ -20,22 +22,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from recsys.demo.bad_manifest import WrongJob
     from recsys.demo.guide import Answer, Guide
     from recsys.demo.showcase import Showcase
 
-SURFACE = "home"
 _ADMIN = f"/v1/admin/tenants/{TENANT}"
 _RULES = f"{_ADMIN}/rules"
 
 
 @dataclass(frozen=True)
 class Tour:
-    """One tour of one running service, which logs what it shows into ``logs``."""
+    """One tour of one running service, which logs what it shows into ``logs``.
+
+    ``job``: what makes its signals of the wrong days; None where signals are rows of tables, which nobody rolls back.
+    """
 
     guide: Guide
     titles: Mapping[str, str]
     showcase: Showcase
     logs: Path
+    job: WrongJob | None
 
     @property
     def request(self) -> dict[str, Any]:
@@ -60,6 +66,9 @@ class Tour:
         self._runbook(first, next_one, bad)
         self._break_it(first, next_one)
         self._one_call(first, next_one)
+        if self.job:
+            again = partial(self._prove, first, next_one)
+            BadManifest(self.guide, self.titles, self.request, self.job, again).play(first)
         self._look_back()
 
     def _ask(self) -> Answer:
@@ -67,9 +76,13 @@ class Tour:
         anchors = self.showcase.in_season, self.showcase.anchor
         self.guide.screen.say(f"to somebody who looked at {' and '.join(f'{a.item_id} ({a.title})' for a in anchors)}")
         self.guide.send("POST", f"{_ADMIN}/rollback", json={"to": "known_good", "reason": "the tour begins"})
+        if self.job:
+            forgive(self.guide)
         self.guide.send("POST", f"{_ADMIN}/cache/invalidate", json={"targets": ["config", "rules", "popularity"]})
-        wanted = self.guide.send("GET", _RULES).json()["rules_version"]
-        answer = self.guide.recommend(self.request, wanted)
+        wanted = {"rules_version": self.guide.send("GET", _RULES).json()["rules_version"]}
+        if self.job:
+            wanted["manifest_version"] = self.guide.send("GET", MANIFEST).json()["manifest_version"]
+        answer = self.guide.recommend(self.request, **wanted)
         self.guide.hold("the list has items", bool(answer.ranked()))
         self.guide.screen.answer(answer.ranked(), self.titles, answer.meta)
         click_first(self.guide, self.request, answer, self.logs)
@@ -89,7 +102,7 @@ class Tour:
             headers={"If-Match": f'"{first.rules_version}"', "X-Change-Reason": "sale: no price labels"},
         )
         version: str = response.json()["rules_version"]
-        answer = self.guide.recommend(self.request, version)
+        answer = self.guide.recommend(self.request, rules_version=version)
         self.guide.hold("the list is empty", answer.ranked() == [])
         self.guide.screen.answer(answer.ranked(), self.titles, answer.meta)
         said = self.why.not_that(next_one["item_id"], version)
@@ -129,12 +142,14 @@ class Tour:
 
     def _look_back(self) -> None:
         self.guide.screen.step("Who did what, and why")
-        self.guide.screen.history(self.guide.send("GET", f"{_ADMIN}/history", params={"limit": 5}).json()["entries"])
+        entries = self.guide.send("GET", f"{_ADMIN}/history", params={"limit": 8}).json()["entries"]
+        self.guide.screen.history(entries, SURFACE)
 
     def _prove(self, first: Answer, next_one: dict[str, Any]) -> None:
         """Show that the answer is the first one again: the same bytes, versions and word on what was left out."""
         started = time.perf_counter()
-        again = self.guide.recommend(self.request, first.rules_version)
+        wanted = {name: version for name, version in first.versions.items() if isinstance(version, str)}
+        again = self.guide.recommend(self.request, **wanted)
         took_ms = (time.perf_counter() - started) * 1000
         self.guide.hold("the items are byte for byte the first answer's", bytes(again.items) == bytes(first.items))
         self.guide.hold("the versions are the first answer's", again.versions == first.versions)

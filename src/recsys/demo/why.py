@@ -31,7 +31,7 @@ class Why:
     def not_the_next(self, answer: Answer) -> dict[str, Any]:
         """Show where the item fell out that would be next; what is said of it."""
         longer = {**self.request, "k": self.request["k"] + 1}
-        next_one = self.guide.recommend(longer, answer.rules_version).ranked()[-1]["item_id"]
+        next_one = self.guide.recommend(longer, rules_version=answer.rules_version).ranked()[-1]["item_id"]
         said = self.not_that(next_one, answer.rules_version)
         self.guide.hold("nothing is wrong with it but its rank", said["outcome"] == "below_top_k")
         return said
@@ -44,7 +44,7 @@ class Why:
         return said
 
     def _ask(self, options: dict[str, Any], rules_version: str) -> Answer:
-        return self.guide.recommend({**self.request, "options": options}, rules_version)
+        return self.guide.recommend({**self.request, "options": options}, rules_version=rules_version)
 
 
 def _added(item: Mapping[str, Any]) -> list[float]:

@@ -105,7 +105,11 @@ class Pipeline:
         wish = self.wish
         names = frozenset((wish.tenant, wish.tenant_id))
         judge = Judge(wish.tenant_id, names, wish.surface, self.now, self.keys)
-        return ingest(self.place, sources, judge, self.settings.limits.max_line_bytes, self.progress)
+        staged = ingest(self.place, sources, judge, self.settings.limits.max_line_bytes, self.progress)
+        if not wish.incremental:  # the run that is gone on with may have read other files, or the same by other names
+            for key in {file.key for file in staged_files(self.place)} - {file.key for file in staged}:
+                self.place.remove("staged", key)
+        return staged
 
     def canonicalise(self) -> Canonical:
         """Bring the tables of the window's days up to date, and write down what was set aside."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from recsys.demo.categories import OTHER
 from recsys.demo.naming import PRICE_BANDS
 from recsys.demo.product import Product, catalogue
-from recsys.demo.showcase import MIN_TAGGED, Sales, Showcase, bad_rules, choose, config, rules
-from recsys.domain.config import config_faults, config_mistakes, read_config, resolve
+from recsys.demo.showcase import MIN_TAGGED, DataMode, Sales, Showcase, bad_rules, choose, config, rules
+from recsys.domain.config import PopularityConfig, config_faults, config_mistakes, read_config, resolve
 from recsys.domain.rules import Rule, read_rules, rules_faults, rules_mistakes
 
 
@@ -61,14 +63,19 @@ def test_nothing_to_show_is_refused() -> None:
         choose([], {}, None)
 
 
-def test_config_is_a_config_document() -> None:
-    document = config()
+@pytest.mark.parametrize("mode", get_args(DataMode))
+def test_config_is_a_config_document(mode: DataMode) -> None:
+    document = config(mode)
     assert [*config_faults(document), *config_mistakes(document)] == []
     home, pdp = (resolve(read_config(document), surface) for surface in ("home", "pdp"))
     assert home.enable_rules
     assert home.limits.max_pins == 3
-    assert home.popularity.half_life_days == 30
     assert (home.diversity.category_cap, pdp.diversity.category_cap) == (4, None)
+
+
+def test_the_decay_of_popularity_is_the_configs_only_where_it_counts() -> None:
+    assert read_config(config("tables")).popularity == PopularityConfig(half_life_days=30)
+    assert read_config(config("artifacts")).popularity is None
 
 
 def test_rules_are_rules_documents(showcase: Showcase) -> None:

@@ -161,6 +161,15 @@ def test_a_run_that_was_killed_goes_on_and_one_that_ended_begins_anew(shop: Shop
     assert len(list(staged.iterdir())) == 1
 
 
+def test_a_run_that_goes_on_with_the_same_files_under_other_names_reads_nothing_twice(shop: Shop) -> None:
+    shop.put(events(40))
+    shop.read(shop.pipeline())  # it never said that it had ended
+    pipeline = shop.pipeline()
+    pipeline.ingest(JoinedSources({"elsewhere/in": SourceFolder(shop.directory / "in")}))
+    assert pipeline.canonicalise().duplicates == 0
+    assert pipeline.validate().read == 40
+
+
 def test_an_incremental_run_keeps_what_sources_no_longer_have_and_equals_a_full_one(shop: Shop) -> None:
     shop.put(events(40), "old.jsonl")
     shop.read(shop.pipeline()).end()
