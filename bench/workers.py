@@ -10,7 +10,8 @@ from typing import Any
 from bench.http_client import Client
 
 PATIENCE_S = 20.0
-_MOST_CONNECTIONS = 400
+_BETWEEN_S = 0.002
+"""Workers take connections from one queue: those that are busy get their turn when nobody else is waiting for one."""
 
 Meta = Mapping[str, Any]
 
@@ -18,7 +19,8 @@ Meta = Mapping[str, Any]
 async def connect_to_each(port: int, question: bytes, workers: int) -> list[Client]:
     """A connection to each worker; they tell themselves apart by the prefix of their request ids."""
     found: dict[str, Client] = {}
-    for _ in range(_MOST_CONNECTIONS):
+    give_up_at = perf_counter() + PATIENCE_S
+    while perf_counter() < give_up_at:
         client = await Client.connect(port)
         answer = await client.ask(question)
         worker = answer.header("x-request-id").rpartition("-")[0]
@@ -26,7 +28,8 @@ async def connect_to_each(port: int, question: bytes, workers: int) -> list[Clie
             client.close()
         if len(found) == workers:
             return list(found.values())
-    raise RuntimeError(f"{_MOST_CONNECTIONS} connections reached {len(found)} of {workers} workers.")
+        await asyncio.sleep(_BETWEEN_S)
+    raise RuntimeError(f"In {PATIENCE_S:g} s connections reached {len(found)} of {workers} workers.")
 
 
 async def until(worker: Client, question: bytes, shows: Callable[[Meta], bool], look_every_s: float) -> float:
