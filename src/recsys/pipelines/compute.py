@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 KINDS: Final[tuple[ArtifactKind, ...]] = get_args(ArtifactKind)
 _FROM_CATALOG: Final = ("catalog", "content_sim")
 _FROM_VECTORS: Final = ("embedding",)
-_VERSION: Final = 3
+_VERSION: Final = 4
 """Raised when a computation changes what it gives for the same input."""
 
 Progress = Callable[[str, int, int], None]

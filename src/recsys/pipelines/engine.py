@@ -31,9 +31,10 @@ _SPARK: Final = {
 
 
 class Engine(Protocol):
-    """Runs expressions. What it keeps is gone with it."""
+    """Runs expressions. What it keeps is gone with it. ``remote``: rows may come from other machines."""
 
     name: EngineName
+    remote: bool
 
     def read(self, files: Sequence[Path]) -> Expression:
         """The rows of Parquet files of one schema."""
@@ -63,6 +64,7 @@ class DuckDBEngine:
     """DuckDB in memory; what has no room there goes to files in ``spill``."""
 
     name: EngineName = "duckdb"
+    remote = False
 
     def __init__(self, spill: Path, memory_mb: int, threads: int | None = None) -> None:
         settings: dict[str, Any] = {"memory_limit": f"{memory_mb}MB", "temp_directory": str(spill)}
@@ -98,6 +100,7 @@ class SparkEngine:
     """A Spark session; what is kept lies as Parquet in ``folder``, which the executors must share."""
 
     name: EngineName = "spark"
+    remote = True
 
     def __init__(self, session: Any, folder: Path) -> None:
         self._connection = ibis.pyspark.connect(session)

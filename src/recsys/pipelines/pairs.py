@@ -7,9 +7,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from recsys.pipelines.pair_sums import add_up_pairs, fetch_pairs
 from recsys.pipelines.window import FIXED_POINT
 from recsys.ranking.arrays import Indices, NeighbourLists, Values, add_up
 from recsys.ranking.weighting import Weighting, weigh
@@ -45,18 +45,16 @@ def count_pairs(engine: Engine, visits: Expression) -> int:
     return int(total or 0)
 
 
-def pair_sums(visits: Expression, size: int, chunks: int, chunk: int) -> Expression:
-    """Σ of the weights of the parts that two items share, for the items whose code is ``chunk`` modulo ``chunks``.
+def pairs_of(visits: Expression, chunks: int, chunk: int) -> Expression:
+    """The pairs of items that share a part, once per part, for the items whose code is ``chunk`` modulo ``chunks``.
 
-    ``visits``: part (whatever brings items together), item int32, weight int64; (part, item) unique. The result: key
-    int64 (item · size + neighbour), total int64. Whole numbers, so every engine and every order gives the same.
+    ``visits``: part (whatever brings items together), item int32, weight int64; (part, item) unique. The result: item,
+    neighbour, weight.
     """
     left = visits.filter(visits.item % chunks == chunk) if chunks > 1 else visits
     right = visits.view()
-    both = left.join(right, [left.part == right.part, left.item != right.item]).select(
-        key=left.item.cast("int64") * size + right.item, weight=left.weight
-    )
-    return both.group_by("key").agg(total=both.weight.sum().cast("int64"))
+    both = left.join(right, [left.part == right.part, left.item != right.item])
+    return both.select(item=left.item, neighbour=right.item, weight=left.weight)
 
 
 def item_sums(visits: Expression) -> Expression:
@@ -74,9 +72,9 @@ def neighbours_of(
     chunks = max(1, -(-count_pairs(engine, visits) // pairs_per_chunk))
     counts = dense(engine.fetch(item_sums(visits)), size)
     parts = []
-    for chunk, table in enumerate(_ahead(engine, (pair_sums(visits, size, chunks, each) for each in range(chunks)))):
+    for chunk, table in enumerate(_ahead(engine, (pairs_of(visits, chunks, each) for each in range(chunks)))):
         progress(chunk, chunks)
-        lists = _lists(table, size)
+        lists = add_up_pairs(table, size)
         weighed = weigh(lists, how.weighting, counts=counts, alpha=how.alpha, beta=how.beta, keep=how.neighbours)
         parts.append(flatten(weighed))
     progress(chunks, chunks)
@@ -88,7 +86,7 @@ def _ahead(engine: Engine, expressions: Iterable[Expression]) -> Iterator[pa.Tab
     with ThreadPoolExecutor(1) as computing:
         waiting: Future[pa.Table] | None = None
         for expression in expressions:
-            following = computing.submit(engine.fetch, expression)
+            following = computing.submit(fetch_pairs, engine, expression)
             if waiting is not None:
                 yield waiting.result()
             waiting = following
@@ -137,19 +135,6 @@ def long_form(found: Neighbours, names: pa.Array) -> pa.Table:
             "score": found.scores,
         }
     )
-
-
-def list_rows(keys: npt.NDArray[np.int64], totals: npt.NDArray[np.int64], size: int) -> NeighbourLists:
-    """Sums by key as lists, out of fixed point."""
-    order = np.argsort(keys)
-    rows, columns = np.divmod(keys[order], max(size, 1))
-    starts = np.zeros(size + 1, np.int64)
-    np.cumsum(np.bincount(rows, minlength=size), out=starts[1:])
-    return NeighbourLists(starts, columns.astype(np.int32), totals[order] / FIXED_POINT)
-
-
-def _lists(table: pa.Table, size: int) -> NeighbourLists:
-    return list_rows(table.column("key").to_numpy(), table.column("total").to_numpy(), size)
 
 
 def blocks(count: int, at_a_time: int) -> Iterator[tuple[int, int]]:

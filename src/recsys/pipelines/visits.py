@@ -5,7 +5,7 @@ Codes follow an order that does not depend on the engine: ids by code point, ses
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import ibis
@@ -30,6 +30,13 @@ class Coded:
     sessions: Expression
     items: pa.Array
     users: pa.Array
+    _session_visits: dict[int, Expression] = field(default_factory=dict, repr=False)
+
+    def session_visits(self, most: int) -> Expression:
+        """:func:`session_visits`, made when the first kind asks, and kept for the others."""
+        if most not in self._session_visits:
+            self._session_visits[most] = self.engine.keep(session_visits(self, most))
+        return self._session_visits[most]
 
 
 def select_events(table: Expression, segment: str | None) -> Expression:
@@ -68,7 +75,12 @@ def code(engine: Engine, events: Expression, gap_minutes: float) -> Coded:
 
 def day_of(at: Any) -> Any:
     """The UTC day of a time, in days since 1970."""
-    return (at.epoch_seconds() // DAY_S).cast("int64")
+    return at.epoch_seconds() // DAY_S
+
+
+def second_of(at: Any) -> Any:
+    """The whole second of a time since 1970: one engine counts in whole ones, the other has the parts, too."""
+    return at.epoch_seconds() // 1
 
 
 def session_visits(coded: Coded, most: int) -> Expression:
@@ -104,7 +116,7 @@ def _with_sessions(engine: Engine, events: Expression, gap_minutes: float) -> Ex
     if engine.fetch(without.count().as_table()).column(0)[0].as_py() == 0:
         return events.mutate(visit=ibis.literal(-1, "int64"))
     order = ibis.window(group_by="user_id", order_by=["at", "event_id"])
-    seconds = without["at"].epoch_seconds()
+    seconds = second_of(without["at"])
     timed = without.mutate(waited=seconds - seconds.lag().over(order))
     begun = timed.mutate(begins=(ibis.coalesce(timed.waited, 0) > round(60 * gap_minutes)).cast("int64"))
     running = ibis.window(group_by="user_id", order_by=["at", "event_id"], preceding=None, following=0)

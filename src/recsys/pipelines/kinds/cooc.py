@@ -8,7 +8,6 @@ import ibis
 import pyarrow as pa
 
 from recsys.pipelines.pairs import Progress, Weighed, long_form, neighbours_of
-from recsys.pipelines.visits import session_visits
 from recsys.pipelines.window import FIXED_POINT
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def faded(engine: Engine, visits: Expression, window: Window, half_life_days: fl
 def cooc(coded: Coded, settings: Cooc, limits: Limits, window: Window, progress: Progress) -> pa.Table:
     """Columns item_id, neighbor_id, score."""
     engine = coded.engine
-    visits = faded(engine, session_visits(coded, settings.session_items), window, settings.half_life_days)
+    visits = faded(engine, coded.session_visits(settings.session_items), window, settings.half_life_days)
     how = Weighed(settings.weighting, settings.neighbours, settings.alpha, settings.beta)
-    kept = engine.keep(visits)
+    kept = visits if settings.half_life_days is None else engine.keep(visits)
     return long_form(neighbours_of(engine, kept, len(coded.items), how, limits.pairs_per_chunk, progress), coded.items)

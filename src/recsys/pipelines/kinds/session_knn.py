@@ -8,8 +8,6 @@ import ibis
 import numpy as np
 import pyarrow as pa
 
-from recsys.pipelines.visits import session_visits
-
 if TYPE_CHECKING:
     from recsys.pipelines.engine import Expression
     from recsys.pipelines.settings import SessionKnn
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 
 def latest_sessions(coded: Coded, settings: SessionKnn) -> Expression:
     """The sessions of two items and more that are among the latest of one of theirs, whole: session, item, at."""
-    visits = coded.engine.keep(session_visits(coded, settings.session_items))
+    visits = coded.session_visits(settings.session_items)
     sizes = visits.group_by("session").agg(size=visits.count())
     long = visits.semi_join(sizes.filter(sizes["size"] > 1), "session")
     recency = ibis.window(group_by="item", order_by=ibis.desc("session"))

@@ -8,7 +8,8 @@ import ibis
 import pyarrow as pa
 
 from recsys.pipelines.kinds.cooc import faded
-from recsys.pipelines.pairs import flatten, list_rows, long_form
+from recsys.pipelines.pair_sums import add_up_pairs, fetch_pairs
+from recsys.pipelines.pairs import flatten, long_form
 from recsys.ranking.weighting import weigh
 
 if TYPE_CHECKING:
@@ -27,12 +28,6 @@ def steps(coded: Coded) -> Expression:
     return taken.join(coded.sessions.select("session", "day"), "session")
 
 
-def step_sums(weighted: Expression, size: int) -> Expression:
-    """Σ of the weights by key: item · size + following."""
-    keyed = weighted.select(key=weighted.item.cast("int64") * size + weighted.following, weight=weighted.weight)
-    return keyed.group_by("key").agg(total=keyed.weight.sum().cast("int64"))
-
-
 def session_seq(coded: Coded, settings: SessionSeq, window: Window) -> pa.Table:
     """Columns item_id, neighbor_id, score: the share of the steps from an item to those kept, faded by age.
 
@@ -40,6 +35,6 @@ def session_seq(coded: Coded, settings: SessionSeq, window: Window) -> pa.Table:
     """
     engine, size = coded.engine, len(coded.items)
     weighted = faded(engine, steps(coded), window, settings.half_life_days, "following")
-    sums = engine.fetch(step_sums(weighted, size))
-    lists = list_rows(sums.column("key").to_numpy(), sums.column("total").to_numpy(), size)
+    pairs = weighted.select(item=weighted.item, neighbour=weighted.following, weight=weighted.weight)
+    lists = add_up_pairs(fetch_pairs(engine, pairs), size)
     return long_form(flatten(weigh(lists, "rp3beta", beta=0.0, keep=settings.neighbours)), coded.items)
