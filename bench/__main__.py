@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from time import monotonic
 
-from bench import build, change, grow, load, pipelines, propagate, rank, serve, share, steady
+from bench import build, change, grow, load, pipelines, propagate, publish, rank, serve, sessions, share, steady
 from bench.figure import Options, Section
 from bench.machine import circumstances
 from bench.report import write
@@ -20,8 +20,10 @@ BENCHMARKS: dict[str, Callable[[Options], Section]] = {
     "share": share.measure,
     "change": change.measure,
     "propagate": propagate.measure,
+    "publish": publish.measure,
     "load": load.measure,
     "rank": rank.measure,
+    "sessions": sessions.measure,
     "pipelines": pipelines.measure,
 }
 

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, get_args
@@ -174,10 +174,16 @@ def _ours(signals: VariantSignals, protocol: Protocol, cases: list[Case]) -> Ite
     for title, names, algorithm in modes:
         settings = msgspec.structs.replace(protocol.settings(), algorithm=algorithm)
         yield f"RecSys: {title}", _ask(signals, names, settings, cases)
+    without = SignalPart(replace(signals[first], sessions=None))
+    yield "RecSys: blend, defaults, no session_knn", _judged(without, protocol.settings(), cases)
 
 
 def _ask(signals: VariantSignals, names: tuple[str, str], settings: SurfaceSettings, cases: list[Case]) -> Worth:
-    return judge(answer_cases(compose_plain(SignalPart(signals[names]), settings), cases, K), cases, K)
+    return _judged(SignalPart(signals[names]), settings, cases)
+
+
+def _judged(part: SignalPart, settings: SurfaceSettings, cases: list[Case]) -> Worth:
+    return judge(answer_cases(compose_plain(part, settings), cases, K), cases, K)
 
 
 def _tune(data: Data, protocol: Protocol) -> Choice:

@@ -46,6 +46,11 @@ def session_lengths(count: int, draw: np.random.Generator) -> Any:
     return np.clip(np.ceil(np.exp(draw.normal(_LOG_MEAN, _LOG_DEVIATION, count))), 1, _LONGEST).astype(np.int64)
 
 
+def draw_sessions(events: int, items: int, seed: int) -> tuple[Any, Any]:
+    """About so many events: how long each session is, and the items of all of them, numbered by popularity."""
+    return _visit(events, items, np.random.default_rng(seed))
+
+
 def draw_catalog(items: int) -> pa.Table:
     """Items with five tags each, of a long-tailed vocabulary."""
     draw = np.random.default_rng(20_260_103)
@@ -69,12 +74,10 @@ def draw_vectors(items: int) -> pa.Table:
 
 def _draw(events: int, items: int) -> pa.Table:
     draw = np.random.default_rng(20_260_102)
-    sessions = events // _MEAN_LENGTH
-    lengths = session_lengths(sessions, draw)
+    lengths, item = _visit(events, items, draw)
+    sessions = lengths.size
     session = np.repeat(np.arange(sessions), lengths)
     place = np.arange(session.size) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    shares = np.cumsum(1 / (np.arange(items) + 1.0) ** _SKEW)
-    item = np.searchsorted(shares / shares[-1], draw.random(session.size))
     begins = np.sort(draw.integers(0, DAYS * 86_400 - 20 * _LONGEST, sessions))
     at = (begins[session] + 20 * place + _START) * 1_000_000
     order = np.argsort(at, kind="stable")
@@ -97,3 +100,9 @@ def _draw(events: int, items: int) -> pa.Table:
     return pa.table(
         [columns[name].cast(type_) for name, type_ in zip(EVENTS.names, EVENTS.types, strict=True)], schema=EVENTS
     )
+
+
+def _visit(events: int, items: int, draw: np.random.Generator) -> tuple[Any, Any]:
+    lengths = session_lengths(events // _MEAN_LENGTH, draw)
+    shares = np.cumsum(1 / (np.arange(items) + 1.0) ** _SKEW)
+    return lengths, np.searchsorted(shares / shares[-1], draw.random(int(lengths.sum())))

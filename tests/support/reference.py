@@ -238,20 +238,32 @@ class Reference:
 
     @staticmethod
     def nearest_sessions(sessions: Sequence[Sequence[str]], last: Sequence[str]) -> dict[str, float]:
-        """VMIS-kNN with m = 500, k = 50; sessions stand in the order of their time."""
+        """VMIS-kNN with m = 500, k = 50, as shares; sessions stand in the order of their time."""
         recent = [s for s in reversed(range(len(sessions))) if set(last) & set(sessions[s])][:500]
         alike = {}
         for s in recent:
             alike[s] = 0.0
             for place, name in enumerate(last, 1):
                 alike[s] += place / len(last) if name in sessions[s] else 0.0
-        sums: dict[str, float] = {}
+        idf = {
+            name: _log(len(sessions) / sum(name in session for session in sessions))
+            for name in {name for s in recent for name in sessions[s]}
+        }
+        weights = {}
         for s in sorted(recent, key=lambda s: (-alike[s], -s))[:50]:
             latest = next(x for x, name in enumerate(reversed(last), 1) if name in sessions[s])
-            weight = alike[s] * max(1.0 - latest / 10.0, 0.0)
+            weights[s] = alike[s] * max(1.0 - latest / 10.0, 0.0)
+        given = 0.0
+        for s, weight in weights.items():
+            own = 0.0
             for name in sorted(set(sessions[s])):
-                idf = _log(len(sessions) / sum(name in session for session in sessions))
-                sums[name] = sums.get(name, 0.0) + idf * weight
+                own += idf[name]
+            given += weight * own
+        shared = (len(last) + 1) / 2 / given if given else 1.0
+        sums: dict[str, float] = {}
+        for s, weight in weights.items():
+            for name in sorted(set(sessions[s])):
+                sums[name] = sums.get(name, 0.0) + idf[name] * (weight * shared)
         return sums
 
     def draw(self, fanout: int) -> tuple[list[str], bool]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.ranking.arrays import Csr, Indices, NeighbourLists, Values, make_csr
-from recsys.ranking.compiler import Addresses, Packed, compiled_raw, int32s, int64s, pack, pointer
+from recsys.ranking.compiler import Addresses, Packed, compiled_raw, float64s, int32s, int64s, pack, pointer
 
 MOST_RECENT: Final = 500
 """m: of the sessions that share an item with the present one, so many of the most recent are looked at."""
@@ -32,19 +32,25 @@ class SessionIndex:
     _packed: Packed = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_packed", pack((self.postings.starts, self.postings.columns), "li"))
+        arrays = (self.postings.starts, self.postings.columns, self.items.starts, self.items.values)
+        object.__setattr__(self, "_packed", pack(arrays, "lild"))
 
     def find(self, anchors: Indices) -> tuple[Indices, Values]:
         """The k sessions that are most like the anchors (items, each once, the last one last), and their weights.
 
         Among the m most recent sessions that have an anchor: similarity r = Σ over shared anchors of place/count, with
-        place 1 for the oldest of ``count`` anchors. The most similar come first; of equals, the more recent. The weight
-        of a session is r · max(0, 1 − x/10), where x = 1 when it has the last anchor, 2 when the latest that it has is
-        the one before, and so on.
+        place 1 for the oldest of ``count`` anchors. The most similar come first; of equals, the more recent. A session
+        says r · max(0, 1 − x/10), where x = 1 when it has the last anchor, 2 when the latest that it has is the one
+        before, and so on.
+
+        Its weight is that times f, the same for all of them, so that the scores of all items, Σ over sessions of weight
+        · idf, come to Σ place/count: 1 for one anchor, 3/2 for two. These are shares, as in the lists of other signals,
+        whatever the number of sessions: the blend takes the largest of several signals.
         """
         sessions, weights = np.empty(MOST_ALIKE, np.int32), np.empty(MOST_ALIKE)
         similarities, ends = np.empty(MOST_ALIKE), np.empty(anchors.size, np.int64)
         kept = _find(self._packed.addresses, anchors.copy(), ends, sessions, similarities, weights)
+        _share_out(self._packed.addresses, sessions[:kept], (anchors.size + 1) / 2, weights[:kept])
         return sessions[:kept], weights[:kept]
 
 
@@ -125,3 +131,19 @@ def _find(
         similarities[place] = similarity
         weights[place] = similarity * max(1.0 - latest / 10.0, 0.0)
     return kept
+
+
+@compiled_raw
+def _share_out(at: Addresses, sessions: Indices, whole: float, weights: Values) -> None:
+    """Scale weights so that what their sessions give to all items comes to ``whole``, unless they give nothing."""
+    starts = int64s(pointer(at[4]), at[5])
+    values = float64s(pointer(at[6]), at[7])
+    given = 0.0
+    for each in range(sessions.size):
+        own = 0.0
+        for entry in range(starts[sessions[each]], starts[sessions[each] + 1]):
+            own += values[entry]
+        given += weights[each] * own
+    if given > 0.0:
+        for each in range(sessions.size):
+            weights[each] *= whole / given

@@ -27,9 +27,26 @@ def test_the_most_alike_come_first_and_of_equals_the_more_recent() -> None:
     index = index_of([[1, 2], [2], [1], [3], [2, 1, 2], [1, 5]])
 
     assert list(found(index, 1, 2)) == [4, 0, 1, 5, 2]
-    assert found(index, 1, 2) == pytest.approx({4: 1.5 * 0.9, 0: 1.5 * 0.9, 1: 0.9, 5: 0.5 * 0.8, 2: 0.5 * 0.8})
     assert found(index, 7) == {}
     assert found(index) == {}
+
+
+def test_a_session_weighs_what_it_has_of_the_anchors_and_all_items_together_come_to_their_places() -> None:
+    """idf: 1 in four of six sessions ln 3/2, 2 in three ln 2, 3 and 5 in one ln 6. Before they are shares, sessions say
+    4, 0: 1.5 · 0.9 · (ln 3/2 + ln 2); 1: 1 · 0.9 · ln 2; 5: 1/2 · 0.8 · (ln 3/2 + ln 6); 2: 1/2 · 0.8 · ln 3/2; and with
+    two anchors all of it comes to 1/2 + 2/2.
+    """
+    index = index_of([[1, 2], [2], [1], [3], [2, 1, 2], [1, 5]])
+    said = {4: 1.35, 0: 1.35, 1: 0.9, 5: 0.4, 2: 0.4}
+    given = 2.7 * math.log(3) + 0.9 * math.log(2) + 0.4 * math.log(9) + 0.4 * math.log(1.5)
+
+    assert found(index, 1, 2) == pytest.approx({session: weight * 1.5 / given for session, weight in said.items()})
+    # One anchor: each of four sessions says 1 · 0.9; of ln 3/2 · 4 + ln 2 · 2 + ln 6 it is 1.
+    assert found(index, 1)[2] == pytest.approx(1 / (4 * math.log(1.5) + 2 * math.log(2) + math.log(6)))
+
+
+def test_where_all_sessions_have_the_same_nothing_is_shared_out() -> None:
+    assert found(index_of([[1, 2], [1, 2]]), 2) == {1: 0.9, 0: 0.9}
 
 
 def test_only_the_most_recent_are_looked_at_and_only_so_many_of_them_speak() -> None:

@@ -36,7 +36,8 @@ class SessionSignal:
 class NearestSessions:
     """session(i) = Σ over the k past sessions n most like the last two known anchors, of w(n) · idf(i) where n has i.
 
-    VMIS-kNN, see :class:`SessionIndex`; sessions from the most similar on.
+    VMIS-kNN, see :meth:`SessionIndex.find`: all items together have as much as the next-item lists of as many anchors
+    would give, 1 or 3/2. Sessions from the most similar on.
     """
 
     past: SessionIndex
