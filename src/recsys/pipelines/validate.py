@@ -19,7 +19,7 @@ from recsys.pipelines.window import day_number
 if TYPE_CHECKING:
     from recsys.pipelines.canonicalise import Canonical
     from recsys.pipelines.compute import Inputs
-    from recsys.pipelines.engine import Expression
+    from recsys.pipelines.engine import Engine, Expression
 
 TOP_ITEMS: Final = 20
 
@@ -56,16 +56,16 @@ def item_counts(events: Expression) -> Expression:
     return events.group_by("item_id").agg(count=events.count().cast("int64"))
 
 
-def day_counts(events: Expression) -> Expression:
+def day_counts(engine: Engine, events: Expression) -> Expression:
     """Of selected events: day (since 1970), count int64."""
-    dated = events.mutate(day=day_of(events["at"]))
+    dated = events.mutate(day=day_of(engine, events["at"]))
     return dated.group_by("day").agg(count=dated.count().cast("int64"))
 
 
 def validate(place: Place, inputs: Inputs, files: list[StagedFile], canonical: Canonical) -> Validation:
     """Judge a window, and remember the verdict."""
     items = _counts(inputs, item_counts(inputs.events), "item_id") if inputs.tables else {}
-    by_day = _counts(inputs, day_counts(inputs.events), "day") if inputs.tables else {}
+    by_day = _counts(inputs, day_counts(inputs.engine, inputs.events), "day") if inputs.tables else {}
     days = inputs.window.days()
     volume = {day.isoformat(): by_day.get(day_number(day), 0) for day in days}
     before, items_before = _last_published(place, inputs.segment)

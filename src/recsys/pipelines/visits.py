@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from recsys.pipelines.engine import Engine, Expression
 
 DAY_S = 86_400
+SECOND_US = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def code(engine: Engine, events: Expression, gap_minutes: float) -> Coded:
     events = _with_sessions(engine, events, gap_minutes)
     items = engine.keep(_codes(events, "item_id", "item"))
     users = engine.keep(_codes(events.filter(events.user_id != ""), "user_id", "user"))
-    sessions = engine.keep(_sessions(events))
+    sessions = engine.keep(_sessions(engine, events))
     coded = events.join(items, "item_id").left_join(users, "user_id").left_join(sessions, ["session_id", "visit"])
     kept = engine.keep(
         coded.select(
@@ -61,7 +62,7 @@ def code(engine: Engine, events: Expression, gap_minutes: float) -> Coded:
             item=coded.item,
             event_type=coded.event_type,
             at=coded["at"],
-            day=day_of(coded["at"]),
+            day=day_of(engine, coded["at"]),
         )
     )
     return Coded(
@@ -73,14 +74,9 @@ def code(engine: Engine, events: Expression, gap_minutes: float) -> Coded:
     )
 
 
-def day_of(at: Any) -> Any:
+def day_of(engine: Engine, at: Any) -> Any:
     """The UTC day of a time, in days since 1970."""
-    return at.epoch_seconds() // DAY_S
-
-
-def second_of(at: Any) -> Any:
-    """The whole second of a time since 1970: one engine counts in whole ones, the other has the parts, too."""
-    return at.epoch_seconds() // 1
+    return engine.microseconds(at) // (DAY_S * SECOND_US)
 
 
 def session_visits(coded: Coded, most: int) -> Expression:
@@ -116,9 +112,9 @@ def _with_sessions(engine: Engine, events: Expression, gap_minutes: float) -> Ex
     if engine.fetch(without.count().as_table()).column(0)[0].as_py() == 0:
         return events.mutate(visit=ibis.literal(-1, "int64"))
     order = ibis.window(group_by="user_id", order_by=["at", "event_id"])
-    seconds = second_of(without["at"])
-    timed = without.mutate(waited=seconds - seconds.lag().over(order))
-    begun = timed.mutate(begins=(ibis.coalesce(timed.waited, 0) > round(60 * gap_minutes)).cast("int64"))
+    moments = engine.microseconds(without["at"])
+    timed = without.mutate(waited=moments - moments.lag().over(order))
+    begun = timed.mutate(begins=(ibis.coalesce(timed.waited, 0) > round(60 * SECOND_US * gap_minutes)).cast("int64"))
     running = ibis.window(group_by="user_id", order_by=["at", "event_id"], preceding=None, following=0)
     visited = begun.mutate(visit=begun.begins.sum().over(running).cast("int64"), session_id=begun.user_id)
     columns = ["event_id", "at", "user_id", "session_id", "item_id", "event_type", "visit"]
@@ -126,11 +122,11 @@ def _with_sessions(engine: Engine, events: Expression, gap_minutes: float) -> Ex
     return engine.keep(others.mutate(visit=ibis.literal(-1, "int64")).select(columns).union(visited.select(columns)))
 
 
-def _sessions(events: Expression) -> Expression:
+def _sessions(engine: Engine, events: Expression) -> Expression:
     named = events.filter(events.session_id != "")
     ended = named.group_by("session_id", "visit").agg(ended_at=named["at"].max())
     order = ibis.window(order_by=["ended_at", "session_id", "visit"])
-    return ended.mutate(session=ibis.row_number().over(order).cast("int32"), day=day_of(ended.ended_at))
+    return ended.mutate(session=ibis.row_number().over(order).cast("int32"), day=day_of(engine, ended.ended_at))
 
 
 def _texts(engine: Engine, table: Expression, code_name: str, column: str) -> pa.Array:

@@ -24,8 +24,11 @@ def test_a_pause_of_more_than_the_gap_ends_a_session_that_has_no_name(bench: Ben
     assert session_of(bench.coded(*events)) == [0, 0, 0, 1, 2]
 
 
-def test_a_pause_counts_in_whole_seconds_since_engines_differ_in_the_parts_of_them(bench: Bench) -> None:
-    events = [Event("a", session=""), Event("b", session="", minute=30 + 0.9 / 60), Event("c", session="", minute=60.9)]
+def test_a_pause_is_measured_to_the_microsecond(bench: Bench) -> None:
+    just_more = 30 + 1e-6 / 60
+    events = [
+        Event(item, session="", minute=minute) for item, minute in zip("abc", (0, 30, 30 + just_more), strict=True)
+    ]
     assert session_of(bench.coded(*events)) == [0, 0, 1]
 
 

@@ -33,16 +33,16 @@ def worths(settings: Popularity, window: Window) -> pa.Table:
     )
 
 
-def popularity_sums(events: Expression, worth: Expression) -> Expression:
+def popularity_sums(engine: Engine, events: Expression, worth: Expression) -> Expression:
     """Of selected events: item_id, total int64. Days are numbers: making dates of times is slow in DuckDB."""
-    dated = events.select("item_id", "event_type", day=day_of(events["at"]))
+    dated = events.select("item_id", "event_type", day=day_of(engine, events["at"]))
     counted = dated.join(worth, [dated.event_type == worth.kind, dated.day == worth.on])
     return counted.group_by("item_id").agg(total=counted.worth.sum().cast("int64"))
 
 
 def popularity(engine: Engine, events: Expression, settings: Popularity, window: Window) -> pa.Table:
     """Columns item_id, score; items that count nothing are left out."""
-    sums = engine.fetch(popularity_sums(events, engine.rows(worths(settings, window))))
+    sums = engine.fetch(popularity_sums(engine, events, engine.rows(worths(settings, window))))
     totals: Any = sums.column("total").to_numpy()
     table = pa.table({"item_id": sums.column("item_id"), "score": totals.astype(np.float64) / FIXED_POINT})
     return table.filter(pa.array(totals > 0)).sort_by("item_id")
