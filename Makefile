@@ -27,7 +27,7 @@ test: $(STAMP)  ## run every test, two workers: SQLite, a real PostgreSQL, real 
 	$(BIN)/pytest -q -n 2 --dist loadgroup tests
 
 torture: $(STAMP)  ## the tests under faults in their long form: make torture ARGS="-k killed"
-	TORTURE=1 $(BIN)/pytest -q -x tests/faults tests/e2e/test_artifacts.py tests/e2e/test_pipelines.py $(ARGS)
+	TORTURE=1 $(BIN)/pytest -q -x -o faulthandler_timeout=3600 tests/faults tests/e2e/test_artifacts.py tests/e2e/test_pipelines.py $(ARGS)
 
 check: $(STAMP)  ## format, lint, types, floors and docs; fast, and the same in CI
 	$(BIN)/ruff format --check .
