@@ -91,8 +91,18 @@ def _pointer(_typing: Any, _address: Any) -> Any:
 pointer = cast("Callable[[Any], Any]", intrinsic(_pointer))
 """An address as a pointer, for the views below; for compiled code only."""
 
-int32s, int64s, float64s, uint8s = (
+def _trailing_zeros(_typing: Any, _number: Any) -> Any:
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], context.get_constant(types.boolean, True))
+
+    return types.int64(types.uint64), generate
+
+
+trailing_zeros = cast("Callable[[Any], int]", intrinsic(_trailing_zeros))
+"""The place of the lowest bit that is set in a uint64 other than 0; for compiled code only."""
+
+int32s, int64s, uint64s, float64s, uint8s = (
     get_cfarray_intrinsic("C", types.NumberClass(each))  # type: ignore[no-untyped-call]
-    for each in (types.int32, types.int64, types.float64, types.uint8)
+    for each in (types.int32, types.int64, types.uint64, types.float64, types.uint8)
 )
 """The array of a given shape at a pointer; for compiled code only."""

@@ -192,7 +192,8 @@ def _scored(plan: Plan, outcome: Outcome, entry: int) -> dict[str, Any]:
 def _rank_by_score(outcome: Outcome, entry: int) -> int:
     """The rank without diversity and caps: pins, then what scores higher, then what scores alike with a lower id."""
     table, pins = outcome.table, len(outcome.pinned)
-    others = table.open[: outcome.tally[kernel.OPEN]]
+    origin = table.origin[: outcome.count]
+    others = np.flatnonzero((origin > 0) & (origin < kernel.PINNED))
     scores, items = table.scores[kernel.FINAL, others], table.items[others]
     score, item = table.scores[kernel.FINAL, entry], table.items[entry]
     return pins + int(np.count_nonzero((scores > score) | ((scores == score) & (items < item)))) + 1

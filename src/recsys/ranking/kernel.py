@@ -12,8 +12,19 @@ from typing import Final
 import numpy as np
 
 from recsys.ranking.arrays import Indices, Values
-from recsys.ranking.compiler import Addresses, compiled_raw, float64s, inlined_raw, int32s, int64s, pointer, uint8s
-from recsys.ranking.table import Bounds, Longs, Offer, Surface, Table, Wish
+from recsys.ranking.compiler import (
+    Addresses,
+    compiled_raw,
+    float64s,
+    inlined_raw,
+    int32s,
+    int64s,
+    pointer,
+    trailing_zeros,
+    uint8s,
+    uint64s,
+)
+from recsys.ranking.table import CHOSEN_WORDS, Bounds, Longs, Offer, Surface, Table, Wish
 
 COOC, EMB, COLLAB, CONTENT, SESSION = range(5)  # rows of Table.raw
 POPULARITY: Final = -1  # as Wish.baseline
@@ -30,8 +41,8 @@ BLENDED, PERSONALISED, FINAL = range(3)  # rows of Table.scores
 # Table.tally; VERDICTS + verdict: how many items got it
 (
     COUNT, SLOTS, WALKED, BOOSTS_WALKED, POPULAR_COUNT, BOOSTED_COUNT, NEIGHBOUR_COUNT, INCLUDED_COUNT, PIN_COUNT,
-    CHOSEN, OPEN, NODES, FANOUT, BASELINE, SEMANTIC, TAGS_SEEN, FETCHED, BUCKET, FRESH, COMPARED, VERDICTS,
-) = range(21)  # fmt: skip
+    CHOSEN, OPEN, FANOUT, BASELINE, SEMANTIC, TAGS_SEEN, LISTED, OPENED, FETCHED, BUCKET, FRESH, COMPARED, VERDICTS,
+) = range(22)  # fmt: skip
 
 _NO_CAP: Final = np.int32(2**31 - 1)
 _NEVER: Final = np.int64(-(2**63))
@@ -40,10 +51,9 @@ _SPREAD: Final = np.uint64(11_400_714_819_323_198_485)  # 2⁶⁴ / golden ratio
 _HALF: Final = np.uint64(32)
 _WIDEN: Final = 4
 _AT_ONCE: Final = 32
-_NEAREST: Final = 2.0**-20
-_KEPT_BITS: Final = 52 - 5
-_FIRST_BUCKET: Final = (1023 - 20) << 5  # that of 2⁻²⁰
-_ROUNDED: Final = 1e-12
+_SAMPLES: Final = 128
+_NEAR: Final = 16
+_ONE: Final = np.uint64(1)
 
 
 # --- arrays by address ------------------------------------------------------------------------------------------------
@@ -69,17 +79,16 @@ def _table(at: Addresses) -> Table:
         int32s(pointer(at[26]), at[27]),
         int32s(pointer(at[28]), at[29]),
         int32s(pointer(at[30]), at[31]),
-        int32s(pointer(at[32]), at[33]),
-        int32s(pointer(at[34]), at[35]),
+        float64s(pointer(at[32]), at[33]),
+        int64s(pointer(at[34]), at[35]),
         int64s(pointer(at[36]), at[37]),
-        int64s(pointer(at[38]), at[39]),
-        uint8s(pointer(at[40]), at[41]),
+        uint8s(pointer(at[38]), at[39]),
+        int32s(pointer(at[40]), at[41]),
         int32s(pointer(at[42]), at[43]),
-        int32s(pointer(at[44]), at[45]),
-        int32s(pointer(at[46]), at[47]),
-        float64s(pointer(at[48]), at[49]),
-        int32s(pointer(at[50]), at[51]),
-        float64s(pointer(at[52]), at[53]),
+        uint64s(pointer(at[44]), at[45]),
+        float64s(pointer(at[46]), at[47]),
+        int32s(pointer(at[48]), at[49]),
+        float64s(pointer(at[50]), at[51]),
     )
 
 
@@ -512,7 +521,7 @@ def _overlap(table: Table, surface: Surface, item: int) -> float:
 
 @inlined_raw
 def _score(table: Table, surface: Surface, wish: Wish, personal: bool) -> float:
-    """Score every entry, and list those that are to be chosen from; the highest score among these.
+    """Score every entry, and count those that are to be chosen from; the highest score among these.
 
     Pass after pass, each short enough for the machine to work on many entries at once; those that are neither candidate
     nor pin are scored along, which costs less than looking.
@@ -538,25 +547,23 @@ def _score(table: Table, surface: Surface, wish: Wish, personal: bool) -> float:
         for entry in range(count):
             overlap = _overlap(table, surface, items[entry])
             personalised[entry] = blended[entry] * (1.0 + wish.uplift * overlap * wish.certainty)
+    open_, s_max = 0, 0.0
     for entry in range(count):
         boost = surface.boosts[max(surface.effect[items[entry]], 0)]
         score = personalised[entry]
-        final[entry] = max(score + score * boost if score != 0.0 else boost, 0.0)
-    return _open(table)
+        score = max(score + score * boost if score != 0.0 else boost, 0.0)
+        final[entry] = score
+        candidate = _is_open(table, entry)
+        open_ += candidate
+        s_max = max(s_max, score if candidate else 0.0)
+    table.tally[OPEN] = open_
+    return s_max
 
 
 @inlined_raw
-def _open(table: Table) -> float:
-    """List the candidates but for pins; the highest of their scores."""
-    open_, s_max, final = 0, 0.0, table.scores[FINAL]
-    for entry in range(table.tally[COUNT]):
-        origin = table.origin[entry]
-        candidate = origin != 0 and origin & PINNED == 0
-        table.open[open_] = entry
-        open_ += candidate
-        s_max = max(s_max, final[entry] if candidate else 0.0)
-    table.tally[OPEN] = open_
-    return s_max
+def _is_open(table: Table, entry: int) -> bool:
+    """Whether an entry is a candidate, and not pinned."""
+    return 0 < table.origin[entry] < PINNED
 
 
 # --- the choice -------------------------------------------------------------------------------------------------------
@@ -617,33 +624,63 @@ def _relevance(wish: Wish, score: float, s_max: float) -> float:
 
 
 @inlined_raw
-def _sort_into_buckets(table: Table, s_max: float) -> None:
-    """Sort the open entries into ``ranked``, bucket by bucket: no higher score is in a later one.
+def _guess_floor(table: Table, wanted: int) -> float:
+    """A score that about ``wanted`` open entries reach, by a sample of them; −∞ when all are to be listed at once.
 
-    Buckets widen with the distance from the best score, 32 to each doubling, since scores crowd below it. Bucket b
-    begins at ``buckets[b]``.
+    A wrong guess costs time and changes nothing: who is below is listed when those above are used up.
     """
-    whole = s_max if s_max > 0.0 else 1.0  # not its inverse, which overflows where scores are denormal
-    final, bucket_of, buckets = table.scores[FINAL], table.bucket_of, table.buckets
-    for at in range(table.tally[OPEN]):
-        distance = (s_max - final[table.open[at]]) / whole + _NEAREST
-        nearest = int(np.float64(distance).view(np.int64) >> _KEPT_BITS) - _FIRST_BUCKET
-        bucket_of[at] = min(max(nearest, 0), buckets.size - 1)  # whatever it is, it is no other's memory
-    buckets[:] = 0
-    for at in range(table.tally[OPEN]):
-        buckets[bucket_of[at]] += 1
-    for bucket in range(1, buckets.size):
-        buckets[bucket] += buckets[bucket - 1]
-    for at in range(table.tally[OPEN] - 1, -1, -1):  # each bucket is filled from its end, and so comes to its begin
-        buckets[bucket_of[at]] -= 1
-        table.ranked[buckets[bucket_of[at]]] = table.open[at]
+    count, final, best = table.tally[COUNT], table.scores[FINAL], table.gains  # gains are not in use yet
+    if count <= 2 * wanted:
+        return -np.inf
+    kept, most = 0, wanted * _SAMPLES // count + 1
+    for entry in range(0, count, count // _SAMPLES):
+        score = final[entry]
+        if not _is_open(table, entry) or (kept == most and score <= best[most - 1]):
+            continue
+        at = min(kept, most - 1)
+        while at > 0 and best[at - 1] < score:
+            best[at] = best[at - 1]
+            at -= 1
+        best[at] = score
+        kept = min(kept + 1, most)
+    return best[most - 1] if kept == most else -np.inf
 
 
 @inlined_raw
-def _best_of(bucket: int, s_max: float) -> float:
-    """No score of this bucket and of later ones is higher."""
-    distance = np.int64((bucket + _FIRST_BUCKET) << _KEPT_BITS).view(np.float64) - _NEAREST
-    return s_max * (1.0 - distance + _ROUNDED)
+def _list_open(table: Table, floor: float, above: bool) -> None:
+    """List the open entries that reach ``floor``, or else the others, and sort them into buckets."""
+    listed, final = 0, table.scores[FINAL]
+    for entry in range(table.tally[COUNT]):
+        table.open[listed] = entry
+        listed += _is_open(table, entry) and (final[entry] >= floor) == above
+    tally = table.tally
+    tally[LISTED], tally[OPENED], tally[FETCHED], tally[BUCKET], tally[FRESH] = listed, 0, 0, -1, 0
+    _sort_into_buckets(table)
+
+
+@inlined_raw
+def _sort_into_buckets(table: Table) -> None:
+    """Sort the listed entries into ``ranked``, bucket by bucket: no higher score is in a later one.
+
+    The buckets are equally wide, from the best to the worst. Bucket b begins at ``buckets[b]``.
+    """
+    final, bucket_of, buckets, listed = table.scores[FINAL], table.bucket_of, table.buckets, table.tally[LISTED]
+    best, worst = 0.0, np.inf
+    for at in range(listed):
+        best = max(best, final[table.open[at]])
+        worst = min(worst, final[table.open[at]])
+    span, last = best - worst if best > worst else 1.0, buckets.size - 1.0
+    for at in range(listed):
+        place = (best - final[table.open[at]]) / span * last
+        bucket_of[at] = int(min(place, last)) if place > 0.0 else 0  # whatever it is, it is no other's memory
+    buckets[:] = 0
+    for at in range(listed):
+        buckets[bucket_of[at]] += 1
+    for bucket in range(1, buckets.size):
+        buckets[bucket] += buckets[bucket - 1]
+    for at in range(listed - 1, -1, -1):  # each bucket is filled from its end, and so comes to its begin
+        buckets[bucket_of[at]] -= 1
+        table.ranked[buckets[bucket_of[at]]] = table.open[at]
 
 
 @inlined_raw
@@ -658,40 +695,41 @@ def _fetch_tags(table: Table, surface: Surface, begin: int, end: int) -> None:
 
 
 @inlined_raw
-def _end_of(table: Table, bucket: int) -> int:
-    """Where a bucket ends in ``ranked``; it begins where the one before it ends."""
-    return table.buckets[bucket + 1] if bucket + 1 < table.buckets.size else table.tally[OPEN]
-
-
-@inlined_raw
 def _open_bucket(table: Table, surface: Surface, wish: Wish, s_max: float) -> None:
-    """Make the next bucket a heap by relevance."""
-    bucket = table.tally[BUCKET] + 1
-    begin, end = table.buckets[bucket], _end_of(table, bucket)
-    if table.tally[FETCHED] < end:
-        table.tally[FETCHED] = min(begin + _AT_ONCE, table.tally[OPEN])
-        _fetch_tags(table, surface, begin, table.tally[FETCHED])
+    """Make the next bucket that is not empty a heap by relevance."""
+    tally, begin = table.tally, table.tally[OPENED]
+    end = begin
+    while end == begin:
+        tally[BUCKET] += 1
+        end = table.buckets[tally[BUCKET] + 1] if tally[BUCKET] + 1 < table.buckets.size else tally[LISTED]
+    if tally[FETCHED] < end:
+        tally[FETCHED] = max(end, min(begin + _AT_ONCE, tally[LISTED]))
+        _fetch_tags(table, surface, begin, tally[FETCHED])
     for number in range(begin, end):
         entry = table.ranked[number]
         table.gains[entry] = _relevance(wish, table.scores[FINAL, entry], s_max)
     for at in range((end - begin) // 2 - 1, -1, -1):
         _sift_down(table, table.ranked, begin, at, end - begin)
-    table.tally[BUCKET], table.tally[FRESH] = bucket, end - begin
+    tally[OPENED], tally[FRESH] = end, end - begin
+
+
+@inlined_raw
+def _word(tag: int, number: int) -> int:
+    """Where ``tag_chosen`` has the bit of the answer's item ``number`` for a tag; it is bit ``number`` mod 64."""
+    return tag * CHOSEN_WORDS + (number >> 6)
 
 
 @inlined_raw
 def _take(table: Table, surface: Surface, entry: int, number: int) -> None:
     """Note under each tag of an item that it is the answer's item ``number``."""
-    item, node = table.items[entry], table.tally[NODES]
+    item = table.items[entry]
     table.chosen[number] = entry
-    for at in range(surface.tag_starts[item], surface.tag_starts[item + 1]):
+    begin, end = surface.tag_starts[item], surface.tag_starts[item + 1]
+    table.tags_of[number] = end - begin
+    for at in range(begin, end):
         tag = surface.tags[at]
-        table.node_number[node] = number
-        table.node_next[node] = table.tag_node[tag]
-        table.tag_node[tag] = node
+        table.tag_chosen[_word(tag, number)] |= _ONE << np.uint64(number & 63)
         table.tag_count[tag] += 1
-        node += 1
-    table.tally[NODES] = node
 
 
 @inlined_raw
@@ -700,8 +738,7 @@ def _untake(table: Table, surface: Surface) -> None:
         item = table.items[table.chosen[number]]
         for at in range(surface.tag_starts[item], surface.tag_starts[item + 1]):
             table.tag_count[surface.tags[at]] = 0
-            table.tag_node[surface.tags[at]] = -1
-    table.tally[NODES] = 0
+            table.tag_chosen[_word(surface.tags[at], number)] = 0
 
 
 @inlined_raw
@@ -722,24 +759,26 @@ def _fits(table: Table, surface: Surface, entry: int) -> bool:
 def _likeness(table: Table, surface: Surface, item: int, since: int, until: int) -> float:
     """The largest Jaccard similarity of an item's tags to those of the answer's items ``since`` … ``until`` − 1.
 
-    It grows with the tags in common, so the largest of all that are met while these are counted is that of the counts.
+    Fractions are compared by multiplying, so that only the largest is divided: quotients keep their order when rounded.
     """
     begin, end = surface.tag_starts[item], surface.tag_starts[item + 1]
-    likeness = 0.0
-    for at in range(begin, end):
-        node = table.tag_node[surface.tags[at]]
-        while node >= 0 and table.node_number[node] >= since:
-            number = table.node_number[node]
-            shared = table.shared[number] + 1
-            table.shared[number] = shared
-            other = table.items[table.chosen[number]]
-            either = (end - begin) + (surface.tag_starts[other + 1] - surface.tag_starts[other]) - shared
-            likeness = max(likeness, shared / either)
-            node = table.node_next[node]
-    if likeness > 0.0:
-        for number in range(since, until):
-            table.shared[number] = 0
-    return likeness
+    most_shared, least_either = 0, 1
+    for first in range(since & ~63, until, 64):  # those that have their bits in one word
+        alike = np.uint64(0)
+        for at in range(begin, end):
+            alike |= table.tag_chosen[_word(surface.tags[at], first)]
+        if first < since:
+            alike &= ~np.uint64(0) << np.uint64(since & 63)  # the others are compared already
+        while alike:
+            bit = trailing_zeros(alike)
+            alike &= alike - _ONE
+            shared = 0
+            for at in range(begin, end):
+                shared += np.int64(table.tag_chosen[_word(surface.tags[at], first)] >> np.uint64(bit)) & 1
+            either = (end - begin) + table.tags_of[first + bit] - shared
+            if shared * least_either > most_shared * either:
+                most_shared, least_either = shared, either
+    return most_shared / least_either
 
 
 @inlined_raw
@@ -752,22 +791,33 @@ def _compare(table: Table, surface: Surface, wish: Wish, entry: int, chosen: int
 
 
 @inlined_raw
+def _list_rest(table: Table, wish: Wish, s_max: float) -> None:
+    """List the open entries below the floor, if there are any and one of them could be the best."""
+    floor = table.floor[0]
+    if floor == -np.inf or (
+        table.tally[COMPARED] > 0 and table.gains[table.heap[0]] >= _relevance(wish, floor, s_max)
+    ):
+        return
+    table.floor[0] = -np.inf
+    _list_open(table, floor, False)
+
+
+@inlined_raw
 def _take_best(table: Table, surface: Surface, wish: Wish, chosen: int, s_max: float) -> int:
     """Take the best of the entries that are left; −1: none is.
 
     An entry's gain is an upper bound until it is compared with all that are ``chosen``. ``ranked`` is gone through
     bucket by bucket, each a heap of entries that are not compared with any; those that are stand in ``heap``. So who is
-    at the top of one, comes before the other's top and is up to date, is the best of all. For as long as that decides,
-    nothing is known of later buckets but an upper bound.
+    at the top of one, comes before the other's top and is up to date, is the best of all.
     """
     ranked, heap, tally = table.ranked, table.heap, table.tally
     while True:
-        while tally[FRESH] == 0 and tally[BUCKET] + 1 < table.buckets.size:
-            bound = _relevance(wish, _best_of(tally[BUCKET] + 1, s_max), s_max)
-            if tally[COMPARED] > 0 and table.gains[heap[0]] >= bound:
-                break
-            _open_bucket(table, surface, wish, s_max)
-        begin = table.buckets[tally[BUCKET]]
+        if tally[FRESH] == 0:
+            if tally[OPENED] == tally[LISTED]:
+                _list_rest(table, wish, s_max)
+            if tally[OPENED] < tally[LISTED]:
+                _open_bucket(table, surface, wish, s_max)
+        begin = table.buckets[tally[BUCKET]] if tally[FRESH] > 0 else 0
         if tally[FRESH] > 0 and (tally[COMPARED] == 0 or _before(table, ranked[begin], heap[0])):
             entry = _pop(table, ranked, begin, tally[FRESH])
             tally[FRESH] -= 1
@@ -790,8 +840,9 @@ def _take_best(table: Table, surface: Surface, wish: Wish, chosen: int, s_max: f
 @inlined_raw
 def _choose(table: Table, surface: Surface, wish: Wish, capped: bool, s_max: float) -> None:
     """Fill ``chosen`` to k: the best first."""
-    _sort_into_buckets(table, s_max)
-    table.tally[FETCHED], table.tally[BUCKET], table.tally[FRESH], table.tally[COMPARED] = 0, -1, 0, 0
+    table.floor[0] = _guess_floor(table, _NEAR * wish.k)
+    _list_open(table, table.floor[0], True)
+    table.tally[COMPARED] = 0
     noting = capped or wish.mmr_lambda > 0.0
     chosen = table.tally[PIN_COUNT]
     if noting:

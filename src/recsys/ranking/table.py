@@ -22,9 +22,9 @@ SIGNALS: Final = ("cooc", "emb", "collab", "content", "session")
 """The rows of ``Table.raw``."""
 
 MOST_CHOSEN: Final = 256
-_MOST_NODES: Final = MOST_CHOSEN * 256
+CHOSEN_WORDS: Final = MOST_CHOSEN // 64
 FIRST_SLOTS: Final = 16_384
-_BUCKETS: Final = 21 * 32  # as many as the kernel sorts scores into
+_BUCKETS: Final = 512  # as many as the kernel sorts scores into
 _TALLIES: Final = 32
 NO_CAP: Final = 2**31 - 1
 
@@ -34,10 +34,11 @@ class Table(NamedTuple):
 
     ``slots``: hash → entry, −1 where empty. Per entry: ``origin`` (which sources named it, as bits), ``verdict``,
     ``found`` (which signals found it, as bits), ``raw`` [5, N], ``own`` (the baseline, normalised), ``scores`` [3, N].
-    For choosing: ``open`` (the entries to choose from), ``bucket_of`` each, and themselves ``ranked`` by it; ``heap``,
-    ``gains``, ``compared`` (with how many of the chosen); ``chosen``, the answer, whose items and scores are ``answer``
-    and ``answer_scores``. ``shared``, ``node_number``, ``node_next``: which of the chosen carry a tag. ``tally``: the
-    numbers that one request comes to. The arrays over V are as made between requests.
+    For choosing: ``open`` (the entries to choose from whose score reaches ``floor`` [1], then the others), ``bucket_of``
+    each, and themselves ``ranked`` by it; ``heap``, ``gains``, ``compared`` (with how many of the chosen); ``chosen``,
+    the answer, whose items and scores are ``answer`` and ``answer_scores``; ``tags_of``: how many tags each of these
+    has; ``tag_chosen`` uint64[V · words]: which of them carry a tag, as bits. ``tally``: the numbers that one request
+    comes to. The arrays over V are as made between requests.
     """
 
     slots: Indices
@@ -55,15 +56,14 @@ class Table(NamedTuple):
     gains: Values
     compared: Indices
     chosen: Indices
-    shared: Indices
-    node_number: Indices
-    node_next: Indices
+    tags_of: Indices
+    floor: Values
     buckets: Longs
     tally: Longs
     tag_role: Bytes
     tag_limit: Indices
     tag_count: Indices
-    tag_node: Indices
+    tag_chosen: npt.NDArray[np.uint64]
     tag_share: Values
     answer: Indices
     answer_scores: Values
@@ -141,7 +141,7 @@ class Workspace:
 
     def __init__(self, item_count: int, tag_count: int) -> None:
         self.table = _make_table(item_count, tag_count)
-        self.addresses: Addresses = pack(self.table, "iiBBBdddiiiidiiiiillBiiidid").addresses
+        self.addresses: Addresses = pack(self.table, "iiBBBdddiiiidiiidllBiiLdid").addresses
 
 
 class Workspaces:
@@ -219,15 +219,14 @@ def _make_table(items: int, tags: int) -> Table:
         gains=np.empty(items),
         compared=np.empty(items, np.int32),
         chosen=np.empty(MOST_CHOSEN, np.int32),
-        shared=np.zeros(MOST_CHOSEN, np.int32),
-        node_number=np.empty(_MOST_NODES, np.int32),
-        node_next=np.empty(_MOST_NODES, np.int32),
+        tags_of=np.zeros(MOST_CHOSEN, np.int32),
+        floor=np.empty(1),
         buckets=np.zeros(_BUCKETS, np.int64),
         tally=np.zeros(_TALLIES, np.int64),
         tag_role=np.zeros(tags, np.uint8),
         tag_limit=np.full(tags, NO_CAP, np.int32),
         tag_count=np.zeros(tags, np.int32),
-        tag_node=np.full(tags, -1, np.int32),
+        tag_chosen=np.zeros(tags * CHOSEN_WORDS, np.uint64),
         tag_share=np.zeros(tags),
         answer=np.empty(MOST_CHOSEN, np.int32),
         answer_scores=np.empty(MOST_CHOSEN),
