@@ -101,8 +101,8 @@ def _trailing_zeros(_typing: Any, _number: Any) -> Any:
 trailing_zeros = cast("Callable[[Any], int]", intrinsic(_trailing_zeros))
 """The place of the lowest bit that is set in a uint64 other than 0; for compiled code only."""
 
-int32s, int64s, uint64s, float64s, uint8s = (
+int32s, int64s, uint32s, uint64s, float64s, uint8s = (
     get_cfarray_intrinsic("C", types.NumberClass(each))  # type: ignore[no-untyped-call]
-    for each in (types.int32, types.int64, types.uint64, types.float64, types.uint8)
+    for each in (types.int32, types.int64, types.uint32, types.uint64, types.float64, types.uint8)
 )
 """The array of a given shape at a pointer; for compiled code only."""

@@ -180,10 +180,9 @@ def _offer(surface: Packed, ground: Ground) -> Packed:
     try:
         kernel.begin(workspace.addresses, EMPTY_OFFER.addresses, NO_INDICES, NO_INDICES, False)
         kernel.make_offer(workspace.addresses, surface.addresses, NO_BOUNDS.addresses, order, ground.fanout)
-        table, count, slots = workspace.table, workspace.table.tally[kernel.COUNT], workspace.table.tally[kernel.SLOTS]
+        table, count = workspace.table, workspace.table.tally[kernel.COUNT]
         return pack_offer(
             Offer(
-                slots=table.slots[:slots].copy(),
                 items=table.items[:count].copy(),
                 origin=table.origin[:count].copy(),
                 verdict=table.verdict[:count].copy(),

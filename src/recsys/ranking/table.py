@@ -23,7 +23,6 @@ SIGNALS: Final = ("cooc", "emb", "collab", "content", "session")
 
 MOST_CHOSEN: Final = 256
 CHOSEN_WORDS: Final = MOST_CHOSEN // 64
-FIRST_SLOTS: Final = 16_384
 _BUCKETS: Final = 512  # as many as the kernel sorts scores into
 _TALLIES: Final = 32
 NO_CAP: Final = 2**31 - 1
@@ -32,7 +31,7 @@ NO_CAP: Final = 2**31 - 1
 class Table(NamedTuple):
     """Working memory for one request at a time, over at most N items and V tags. Entry e is about ``items[e]``.
 
-    ``slots``: hash → entry, −1 where empty. Per entry: ``origin`` (which sources named it, as bits), ``verdict``,
+    ``entry_of``: item → its entry, and anything where there is none. Per entry: ``origin`` (which sources named it, as bits), ``verdict``,
     ``found`` (which signals found it, as bits), ``raw`` [5, N], ``own`` (the baseline, normalised), ``scores`` [3, N].
     For choosing: ``open`` (the entries to choose from whose score reaches ``floor`` [1], then the others), ``bucket_of``
     each, and themselves ``ranked`` by it; ``heap``, ``gains``, ``compared`` (with how many of the chosen); ``chosen``,
@@ -41,7 +40,7 @@ class Table(NamedTuple):
     comes to. The arrays over V are as made between requests.
     """
 
-    slots: Indices
+    entry_of: Indices
     items: Indices
     origin: Bytes
     verdict: Bytes
@@ -95,7 +94,6 @@ class Surface(NamedTuple):
 class Offer(NamedTuple):
     """A table that is filled with what is offered to everybody, to begin others with: its parts that are in use."""
 
-    slots: Indices
     items: Indices
     origin: Bytes
     verdict: Bytes
@@ -183,16 +181,15 @@ NO_BOUNDS: Final = pack_bounds(
 
 def pack_offer(offer: Offer) -> Packed:
     """An offer as compiled code takes it."""
-    return pack(offer, "iiBBl")
+    return pack(offer, "iBBl")
 
 
 EMPTY_OFFER: Final = pack_offer(
     Offer(
-        slots=np.full(FIRST_SLOTS, -1, np.int32),
         items=np.empty(0, np.int32),
         origin=np.empty(0, np.uint8),
         verdict=np.empty(0, np.uint8),
-        tally=np.array([0, FIRST_SLOTS, *[0] * (_TALLIES - 2)]),
+        tally=np.zeros(_TALLIES, np.int64),
     )
 )
 """Nothing: a table begins empty."""
@@ -200,11 +197,8 @@ EMPTY_OFFER: Final = pack_offer(
 
 def _make_table(items: int, tags: int) -> Table:
     """Pages of it that are never touched cost nothing."""
-    slots = FIRST_SLOTS
-    while slots < 2 * items:
-        slots *= 2
     return Table(
-        slots=np.empty(slots, np.int32),
+        entry_of=np.zeros(items, np.int32),  # whatever is read there is an entry, or compiled code would read beside it
         items=np.empty(items, np.int32),
         origin=np.empty(items, np.uint8),
         verdict=np.empty(items, np.uint8),
