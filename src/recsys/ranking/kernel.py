@@ -39,19 +39,21 @@ DRAWN = POPULAR | NEIGHBOUR | BOOSTED | INCLUDED
 
 BLENDED, PERSONALISED, FINAL = range(3)  # rows of Table.scores
 
+FLOOR, OPENED_TO = range(2)  # Table.limits
+
 # Table.tally; VERDICTS + verdict: how many items got it
 (
     COUNT, WALKED, BOOSTS_WALKED, POPULAR_COUNT, BOOSTED_COUNT, NEIGHBOUR_COUNT, INCLUDED_COUNT, PIN_COUNT,
-    CHOSEN, OPEN, FANOUT, BASELINE, SEMANTIC, TAGS_SEEN, LISTED, OPENED, FETCHED, BUCKET, FRESH, COMPARED, VERDICTS,
-) = range(21)  # fmt: skip
+    CHOSEN, OPEN, FANOUT, BASELINE, SEMANTIC, TAGS_SEEN, LISTED, OPENED, BUCKET, HEAPED, VERDICTS,
+) = range(19)  # fmt: skip
 
 _NO_CAP: Final = np.int32(2**31 - 1)
 _NEVER: Final = np.int64(-(2**63))
 _REQUIRED, _FORBIDDEN = 1, 2
 _WIDEN: Final = 4
-_AT_ONCE: Final = 32
-_SAMPLES: Final = 128
-_NEAR: Final = 16
+_AT_ONCE: Final = 16
+_SAMPLES: Final = 64
+_NEAR: Final = 24
 _ONE: Final = np.uint64(1)
 
 
@@ -279,22 +281,24 @@ def add_scores(table_at: Addresses, signal: int, items: Indices, values: Values)
 def _judge(table: Table, surface: Surface, bounds: Bounds, entry: int) -> bool:
     """Whether an item may be answered; the first look at it is counted by its verdict."""
     verdict = table.verdict[entry]
-    if verdict >= ELIGIBLE:
-        return verdict == ELIGIBLE
-    item = table.items[entry]
-    if verdict == MARKED_EXCLUDED:
-        verdict = EXCLUDED
-    elif verdict == MARKED_ANCHOR:
-        verdict = ANCHOR
-    elif surface.effect[item] < 0:
-        verdict = BLOCKED
-    elif bounds.numbers[2] and not _satisfies(table, surface, bounds, item):
-        verdict = CONSTRAINED
-    else:
-        verdict = ELIGIBLE
-    table.verdict[entry] = verdict
-    table.tally[VERDICTS + verdict] += 1
+    if verdict < ELIGIBLE:
+        verdict = _verdict_on(table, surface, bounds, entry)
+        table.verdict[entry] = verdict
+        table.tally[VERDICTS + verdict] += 1
     return verdict == ELIGIBLE
+
+
+@inlined_raw
+def _verdict_on(table: Table, surface: Surface, bounds: Bounds, entry: int) -> int:
+    """What is to be said of an item that nobody has looked at yet."""
+    mark, item = table.verdict[entry], table.items[entry]
+    if mark == MARKED_EXCLUDED:
+        return EXCLUDED
+    if mark == MARKED_ANCHOR:
+        return ANCHOR
+    if surface.effect[item] < 0:
+        return BLOCKED
+    return CONSTRAINED if bounds.numbers[2] and not _satisfies(table, surface, bounds, item) else ELIGIBLE
 
 
 @inlined_raw
@@ -360,11 +364,20 @@ def _unset_bounds(table: Table, bounds: Bounds) -> None:
 def _draw_found(table: Table, surface: Surface, bounds: Bounds) -> None:
     """Everything that signals found and the filters let pass."""
     _fetch_judged(table, surface, bounds, table.items, 0, table.tally[COUNT])
-    drawn = 0
+    drawn, passed = 0, 0  # counted here: counting in memory waits for the count before
     for entry in range(table.tally[COUNT]):
-        if table.found[entry] and _judge(table, surface, bounds, entry):
-            table.origin[entry] |= NEIGHBOUR
-            drawn += 1
+        verdict, found = np.int64(table.verdict[entry]), table.found[entry] != 0
+        if verdict < ELIGIBLE and found:
+            verdict = _verdict_on(table, surface, bounds, entry)
+            table.verdict[entry] = verdict
+            if verdict == ELIGIBLE:
+                passed += 1
+            else:
+                table.tally[VERDICTS + verdict] += 1
+        draws = found and verdict == ELIGIBLE
+        table.origin[entry] |= NEIGHBOUR if draws else 0
+        drawn += draws
+    table.tally[VERDICTS + ELIGIBLE] += passed
     table.tally[NEIGHBOUR_COUNT] = drawn
 
 
@@ -552,35 +565,39 @@ def _before(table: Table, one: int, other: int) -> bool:
 
 
 @inlined_raw
-def _sift_down(table: Table, heap: Indices, root: int, at: int, size: int) -> None:
-    """Let the entry at place ``at`` of the heap ``heap[root:root + size]`` sink to where it belongs."""
-    entry = heap[root + at]
+def _sift_down(table: Table, size: int) -> None:
+    """Let the entry at the top of the heap ``heap[:size]`` sink to where it belongs."""
+    heap, at = table.heap, 0
+    entry = heap[0]
     while True:
         child = 2 * at + 1
         if child >= size:
             break
-        if child + 1 < size and _before(table, heap[root + child + 1], heap[root + child]):
+        if child + 1 < size and _before(table, heap[child + 1], heap[child]):
             child += 1
-        if not _before(table, heap[root + child], entry):
+        if not _before(table, heap[child], entry):
             break
-        heap[root + at] = heap[root + child]
+        heap[at] = heap[child]
         at = child
-    heap[root + at] = entry
+    heap[at] = entry
 
 
 @inlined_raw
-def _pop(table: Table, heap: Indices, root: int, size: int) -> int:
-    """Take the entry at the top of the heap ``heap[root:root + size]``."""
-    top = heap[root]
-    heap[root] = heap[root + size - 1]
-    _sift_down(table, heap, root, 0, size - 1)
+def _pop(table: Table) -> int:
+    """Take the entry at the top of the heap."""
+    heap, size = table.heap, table.tally[HEAPED] - 1
+    top = heap[0]
+    heap[0] = heap[size]
+    table.tally[HEAPED] = size
+    _sift_down(table, size)
     return top
 
 
 @inlined_raw
-def _push(table: Table, heap: Indices, size: int, entry: int) -> None:
-    """Add an entry to the heap ``heap[:size]``."""
-    at = size
+def _push(table: Table, entry: int) -> None:
+    """Add an entry to the heap."""
+    heap, at = table.heap, table.tally[HEAPED]
+    table.tally[HEAPED] = at + 1
     while at > 0 and _before(table, entry, heap[(at - 1) >> 1]):
         heap[at] = heap[(at - 1) >> 1]
         at = (at - 1) >> 1
@@ -624,8 +641,7 @@ def _list_open(table: Table, floor: float, above: bool) -> None:
     for entry in range(table.tally[COUNT]):
         table.open[listed] = entry
         listed += _is_open(table, entry) and (final[entry] >= floor) == above
-    tally = table.tally
-    tally[LISTED], tally[OPENED], tally[FETCHED], tally[BUCKET], tally[FRESH] = listed, 0, 0, -1, 0
+    table.tally[LISTED], table.tally[OPENED], table.tally[BUCKET] = listed, 0, 0
     _sort_into_buckets(table)
 
 
@@ -663,25 +679,6 @@ def _fetch_tags(table: Table, surface: Surface, begin: int, end: int) -> None:
         if surface.tag_starts[item] < surface.tag_starts[item + 1]:
             seen += surface.tags[surface.tag_starts[item]]
     table.tally[TAGS_SEEN] = seen  # written somewhere, or the compiler would leave the reads out
-
-
-@inlined_raw
-def _open_bucket(table: Table, surface: Surface, wish: Wish, s_max: float) -> None:
-    """Make the next bucket that is not empty a heap by relevance."""
-    tally, begin = table.tally, table.tally[OPENED]
-    end = begin
-    while end == begin:
-        tally[BUCKET] += 1
-        end = table.buckets[tally[BUCKET] + 1] if tally[BUCKET] + 1 < table.buckets.size else tally[LISTED]
-    if tally[FETCHED] < end:
-        tally[FETCHED] = max(end, min(begin + _AT_ONCE, tally[LISTED]))
-        _fetch_tags(table, surface, begin, tally[FETCHED])
-    for number in range(begin, end):
-        entry = table.ranked[number]
-        table.gains[entry] = _relevance(wish, table.scores[FINAL, entry], s_max)
-    for at in range((end - begin) // 2 - 1, -1, -1):
-        _sift_down(table, table.ranked, begin, at, end - begin)
-    tally[OPENED], tally[FRESH] = end, end - begin
 
 
 @inlined_raw
@@ -756,65 +753,79 @@ def _likeness(table: Table, surface: Surface, item: int, since: int, until: int)
 @inlined_raw
 def _compare(table: Table, surface: Surface, wish: Wish, entry: int, chosen: int, s_max: float) -> None:
     """Bring an entry's gain up to date with the ``chosen`` entries."""
-    likeness = _likeness(table, surface, table.items[entry], table.compared[entry], chosen)
-    gain = _relevance(wish, table.scores[FINAL, entry], s_max) - (1.0 - wish.mmr_lambda) * likeness
+    gain = _relevance(wish, table.scores[FINAL, entry], s_max)
+    if wish.mmr_lambda != 0.0:
+        likeness = _likeness(table, surface, table.items[entry], table.compared[entry], chosen)
+        gain -= (1.0 - wish.mmr_lambda) * likeness
     table.gains[entry] = min(table.gains[entry], gain)
     table.compared[entry] = chosen
 
 
 @inlined_raw
-def _list_rest(table: Table, wish: Wish, s_max: float) -> None:
-    """List the open entries below the floor, if there are any and one of them could be the best."""
-    floor = table.floor[0]
-    if floor == -np.inf or (
-        table.tally[COMPARED] > 0 and table.gains[table.heap[0]] >= _relevance(wish, floor, s_max)
-    ):
-        return
-    table.floor[0] = -np.inf
-    _list_open(table, floor, False)
+def _open_more(table: Table, surface: Surface, wish: Wish, chosen: int, s_max: float) -> None:
+    """Compare the entries of the next buckets, 16 or somewhat more, and put them into the heap.
+
+    ``bounds[OPENED_TO]`` becomes the lowest relevance of all of them: no entry that is left is better than that.
+    """
+    tally, buckets = table.tally, table.buckets
+    begin, end = tally[OPENED], tally[OPENED]
+    while end < min(begin + _AT_ONCE, tally[LISTED]):
+        tally[BUCKET] += 1
+        end = buckets[tally[BUCKET]] if tally[BUCKET] < buckets.size else tally[LISTED]
+    _fetch_tags(table, surface, begin, end)
+    lowest = np.inf
+    for number in range(begin, end):
+        entry = table.ranked[number]
+        table.gains[entry], table.compared[entry] = np.inf, 0
+        _compare(table, surface, wish, entry, chosen, s_max)
+        _push(table, entry)
+        lowest = min(lowest, table.scores[FINAL, entry])
+    tally[OPENED] = end
+    table.limits[OPENED_TO] = _relevance(wish, lowest, s_max)
+
+
+@inlined_raw
+def _list_rest(table: Table) -> None:
+    """List the open entries that are below the floor; there are none when nothing is below it."""
+    floor = table.limits[FLOOR]
+    table.limits[FLOOR] = -np.inf
+    if floor == -np.inf:
+        table.limits[OPENED_TO] = -np.inf
+    else:
+        _list_open(table, floor, False)
 
 
 @inlined_raw
 def _take_best(table: Table, surface: Surface, wish: Wish, chosen: int, s_max: float) -> int:
     """Take the best of the entries that are left; −1: none is.
 
-    An entry's gain is an upper bound until it is compared with all that are ``chosen``. ``ranked`` is gone through
-    bucket by bucket, each a heap of entries that are not compared with any; those that are stand in ``heap``. So who is
-    at the top of one, comes before the other's top and is up to date, is the best of all.
+    An entry's gain is an upper bound until it is compared with all that are ``chosen``. Those that were compared with
+    any stand in ``heap``; ``ranked`` is gone through bucket by bucket only for as long as what comes there could be
+    better. So who is at the top of the heap and up to date then, is the best of all: of equal gains, too, since what
+    comes later has lower scores.
     """
-    ranked, heap, tally = table.ranked, table.heap, table.tally
+    tally, limits = table.tally, table.limits
     while True:
-        if tally[FRESH] == 0:
-            if tally[OPENED] == tally[LISTED]:
-                _list_rest(table, wish, s_max)
-            if tally[OPENED] < tally[LISTED]:
-                _open_bucket(table, surface, wish, s_max)
-        begin = table.buckets[tally[BUCKET]] if tally[FRESH] > 0 else 0
-        if tally[FRESH] > 0 and (tally[COMPARED] == 0 or _before(table, ranked[begin], heap[0])):
-            entry = _pop(table, ranked, begin, tally[FRESH])
-            tally[FRESH] -= 1
-            if wish.mmr_lambda == 0.0 or chosen == 0:
-                return entry
-            table.compared[entry] = 0
-            _compare(table, surface, wish, entry, chosen, s_max)
-            _push(table, heap, tally[COMPARED], entry)
-            tally[COMPARED] += 1
-        elif tally[COMPARED] == 0:
-            return -1
-        elif table.compared[heap[0]] < chosen:
-            _compare(table, surface, wish, heap[0], chosen, s_max)
-            _sift_down(table, heap, 0, 0, tally[COMPARED])
+        if tally[HEAPED] > 0 and table.gains[table.heap[0]] >= limits[OPENED_TO]:
+            top = np.int64(table.heap[0])
+            if table.compared[top] == chosen or wish.mmr_lambda == 0.0:
+                return _pop(table)
+            _compare(table, surface, wish, top, chosen, s_max)
+            _sift_down(table, tally[HEAPED])
+        elif tally[OPENED] < tally[LISTED]:
+            _open_more(table, surface, wish, chosen, s_max)
+        elif limits[OPENED_TO] > -np.inf:
+            _list_rest(table)
         else:
-            tally[COMPARED] -= 1
-            return _pop(table, heap, 0, tally[COMPARED] + 1)
+            return -1
 
 
 @inlined_raw
 def _choose(table: Table, surface: Surface, wish: Wish, capped: bool, s_max: float) -> None:
     """Fill ``chosen`` to k: the best first."""
-    table.floor[0] = _guess_floor(table, _NEAR * wish.k)
-    _list_open(table, table.floor[0], True)
-    table.tally[COMPARED] = 0
+    table.limits[FLOOR], table.limits[OPENED_TO] = _guess_floor(table, _NEAR * wish.k), np.inf
+    _list_open(table, table.limits[FLOOR], True)
+    table.tally[HEAPED] = 0
     noting = capped or wish.mmr_lambda > 0.0
     chosen = table.tally[PIN_COUNT]
     if noting:

@@ -23,7 +23,7 @@ SIGNALS: Final = ("cooc", "emb", "collab", "content", "session")
 
 MOST_CHOSEN: Final = 256
 CHOSEN_WORDS: Final = MOST_CHOSEN // 64
-_BUCKETS: Final = 512  # as many as the kernel sorts scores into
+_BUCKETS: Final = 256  # as many as the kernel sorts scores into
 _TALLIES: Final = 32
 NO_CAP: Final = 2**31 - 1
 
@@ -33,9 +33,9 @@ class Table(NamedTuple):
 
     ``entry_of``: item → its entry, and anything where there is none. Per entry: ``origin`` (which sources named it, as bits), ``verdict``,
     ``found`` (which signals found it, as bits), ``raw`` [5, N], ``own`` (the baseline, normalised), ``scores`` [3, N].
-    For choosing: ``open`` (the entries to choose from whose score reaches ``floor`` [1], then the others), ``bucket_of``
-    each, and themselves ``ranked`` by it; ``heap``, ``gains``, ``compared`` (with how many of the chosen); ``chosen``,
-    the answer, whose items and scores are ``answer`` and ``answer_scores``; ``tags_of``: how many tags each of these
+    For choosing: ``open`` (the entries to choose from that are listed now), ``bucket_of`` each, and themselves
+    ``ranked`` by it; ``heap``, ``gains``, ``compared`` (with how many of the chosen); ``limits``: the score below which
+    entries are not listed at first, and the relevance above which all are in the heap; ``chosen``, the answer, whose items and scores are ``answer`` and ``answer_scores``; ``tags_of``: how many tags each of these
     has; ``tag_chosen`` uint64[V · words]: which of them carry a tag, as bits. ``tally``: the numbers that one request
     comes to. The arrays over V are as made between requests.
     """
@@ -56,7 +56,7 @@ class Table(NamedTuple):
     compared: Indices
     chosen: Indices
     tags_of: Indices
-    floor: Values
+    limits: Values
     buckets: Longs
     tally: Longs
     tag_role: Bytes
@@ -214,7 +214,7 @@ def _make_table(items: int, tags: int) -> Table:
         compared=np.empty(items, np.int32),
         chosen=np.empty(MOST_CHOSEN, np.int32),
         tags_of=np.zeros(MOST_CHOSEN, np.int32),
-        floor=np.empty(1),
+        limits=np.empty(2),
         buckets=np.zeros(_BUCKETS, np.int64),
         tally=np.zeros(_TALLIES, np.int64),
         tag_role=np.zeros(tags, np.uint8),
