@@ -44,8 +44,8 @@ FLOOR, OPENED_TO = range(2)  # Table.limits
 # Table.tally; VERDICTS + verdict: how many items got it
 (
     COUNT, WALKED, BOOSTS_WALKED, POPULAR_COUNT, BOOSTED_COUNT, NEIGHBOUR_COUNT, INCLUDED_COUNT, PIN_COUNT,
-    CHOSEN, OPEN, FANOUT, BASELINE, SEMANTIC, TAGS_SEEN, LISTED, OPENED, BUCKET, HEAPED, VERDICTS,
-) = range(19)  # fmt: skip
+    CHOSEN, OPEN, FANOUT, BASELINE, SEMANTIC, TAGS_SEEN, LISTED, OPENED, BUCKET, HEAPED, INJECTED, VERDICTS,
+) = range(20)  # fmt: skip
 
 _NO_CAP: Final = np.int32(2**31 - 1)
 _NEVER: Final = np.int64(-(2**63))
@@ -862,10 +862,14 @@ def _order_chosen(table: Table) -> None:
 
 @inlined_raw
 def _write_answer(table: Table) -> None:
-    """Put items and scores of the chosen together: Python would pick them out one by one."""
+    """Put items and scores of the chosen together: Python would pick them out one by one. Count pins that none drew."""
+    injected = 0
     for number in range(table.tally[CHOSEN]):
-        table.answer[number] = table.items[table.chosen[number]]
-        table.answer_scores[number] = table.scores[FINAL, table.chosen[number]]
+        entry = table.chosen[number]
+        table.answer[number] = table.items[entry]
+        table.answer_scores[number] = table.scores[FINAL, entry]
+        injected += table.origin[entry] == PINNED
+    table.tally[INJECTED] = injected
 
 
 @compiled_raw

@@ -50,8 +50,8 @@ def removed(tally: Sequence[int]) -> dict[str, int]:
 class Outcome:
     """What there is to say about the ranking of a plan; reads the workspace, so it lasts as long as that is kept.
 
-    ``chosen``: the entries of the answer in order, ``items`` and ``scores`` theirs, ``pinned`` the first of the items;
-    ``injected``: the pinned items that no source names; ``candidates``: how many different items were drawn.
+    ``items`` and ``scores``: those of the answer in order, ``pinned`` the first of the items; ``injected``: the pinned
+    items that no source names; ``candidates``: how many different items were drawn.
     """
 
     def __init__(self, plan: Plan, workspace: Workspace) -> None:
@@ -59,14 +59,20 @@ class Outcome:
         self.table = table = workspace.table
         self.tally: list[int] = table.tally.tolist()
         self.count = self.tally[kernel.COUNT]
-        self.chosen: list[int] = table.chosen[: self.tally[kernel.CHOSEN]].tolist()
-        self.items: list[int] = table.answer[: len(self.chosen)].tolist()
-        self.scores: list[float] = table.answer_scores[: len(self.chosen)].tolist()
+        chosen = self.tally[kernel.CHOSEN]
+        self.items: list[int] = table.answer[:chosen].tolist()
+        self.scores: list[float] = table.answer_scores[:chosen].tolist()
         self.pinned: list[int] = self.items[: self.tally[kernel.PIN_COUNT]]
-        self.injected = self._injected()
+        self.injected = self._injected() if self.tally[kernel.INJECTED] else []
         self.candidates = self.tally[kernel.OPEN] + len(self.pinned) - len(self.injected)
         baseline = self.tally[kernel.BASELINE]
         self.baseline_name = "popularity" if baseline == kernel.POPULARITY else plan.algorithm
+
+    @property
+    def chosen(self) -> list[int]:
+        """The entries of the answer in order."""
+        entries: list[int] = self.table.chosen[: len(self.items)].tolist()
+        return entries
 
     @property
     def counts(self) -> dict[str, int]:
