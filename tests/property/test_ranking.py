@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.ranking.pipeline import Ranking
-from tests.support.cases import IDS, Case, cases
+from tests.support.cases import IDS, TAGS, USERS, Case, cases
+from tests.support.crowded import Crowd
+from tests.support.reference import Fed
 from tests.support.surfaces import ask, ids
 
 EXPLAIN: list[dict[str, Any]] = [
@@ -107,3 +109,19 @@ def test_an_answer_does_not_depend_on_what_was_asked_before(case: Case) -> None:
     first = ask(state, **case.wish)
     ask(state, segment="other", k=3)
     assert msgspec.json.encode(ask(state, **case.wish).items) == msgspec.json.encode(first.items)
+
+
+@given(seed=st.integers(0, 2**63), k=st.integers(1, 4), mmr_lambda=st.sampled_from([None, 0.05, 0.3, 0.7]))
+@settings(max_examples=40, deadline=None)
+def test_where_far_more_is_found_than_asked_for_the_answer_is_still_that_of_the_reference(
+    seed: int, k: int, mmr_lambda: float | None
+) -> None:
+    """So many candidates that only the best are sorted at first; likeness and caps often make the others' turn come."""
+    chance = random.Random(seed)
+    names = [f"i{number:03}" for number in range(240)]
+    crowd = Crowd(chance, names, [*TAGS, *(f"t{number}" for number in range(chance.choice([1, 30])))], USERS)
+    diversity = {"mmr_lambda": mmr_lambda, "brand_cap": chance.choice([None, 1]), "category_cap": None}
+    cap = chance.choice([{}, {"constraints": {"max_per_tag": dict.fromkeys(TAGS[:4], 1)}}])
+    wish = crowd.wish() | {"k": k, "anchors": {"item_ids": chance.sample(names, 4)}} | cap
+    case = Case(crowd.data(), Fed(), crowd.config() | {"diversity": diversity, "limits": {"fanout": 500}}, crowd.rules(), wish)
+    assert pairs(case.ask()) == case.reference().answer()

@@ -785,17 +785,6 @@ def _open_more(table: Table, surface: Surface, wish: Wish, chosen: int, s_max: f
 
 
 @inlined_raw
-def _list_rest(table: Table) -> None:
-    """List the open entries that are below the floor; there are none when nothing is below it."""
-    floor = table.limits[FLOOR]
-    table.limits[FLOOR] = -np.inf
-    if floor == -np.inf:
-        table.limits[OPENED_TO] = -np.inf
-    else:
-        _list_open(table, floor, False)
-
-
-@inlined_raw
 def _take_best(table: Table, surface: Surface, wish: Wish, chosen: int, s_max: float) -> int:
     """Take the best of the entries that are left; −1: none is.
 
@@ -806,7 +795,8 @@ def _take_best(table: Table, surface: Surface, wish: Wish, chosen: int, s_max: f
     """
     tally, limits = table.tally, table.limits
     while True:
-        if tally[HEAPED] > 0 and table.gains[table.heap[0]] >= limits[OPENED_TO]:
+        nothing_left = tally[OPENED] == tally[LISTED] and limits[FLOOR] == -np.inf
+        if tally[HEAPED] > 0 and (nothing_left or table.gains[table.heap[0]] >= limits[OPENED_TO]):
             top = np.int64(table.heap[0])
             if table.compared[top] == chosen or wish.mmr_lambda == 0.0:
                 return _pop(table)
@@ -814,10 +804,11 @@ def _take_best(table: Table, surface: Surface, wish: Wish, chosen: int, s_max: f
             _sift_down(table, tally[HEAPED])
         elif tally[OPENED] < tally[LISTED]:
             _open_more(table, surface, wish, chosen, s_max)
-        elif limits[OPENED_TO] > -np.inf:
-            _list_rest(table)
-        else:
+        elif nothing_left:
             return -1
+        else:
+            floor, limits[FLOOR] = limits[FLOOR], -np.inf
+            _list_open(table, floor, False)
 
 
 @inlined_raw
