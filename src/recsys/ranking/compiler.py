@@ -91,6 +91,7 @@ def _pointer(_typing: Any, _address: Any) -> Any:
 pointer = cast("Callable[[Any], Any]", intrinsic(_pointer))
 """An address as a pointer, for the views below; for compiled code only."""
 
+
 def _trailing_zeros(_typing: Any, _number: Any) -> Any:
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], context.get_constant(types.boolean, True))

@@ -368,7 +368,7 @@ def _draw_found(table: Table, surface: Surface, bounds: Bounds) -> None:
     for entry in range(table.tally[COUNT]):
         verdict, found = np.int64(table.verdict[entry]), table.found[entry] != 0
         if verdict < ELIGIBLE and found:
-            verdict = _verdict_on(table, surface, bounds, entry)
+            verdict = np.int64(_verdict_on(table, surface, bounds, entry))
             table.verdict[entry] = verdict
             if verdict == ELIGIBLE:
                 passed += 1
@@ -620,8 +620,9 @@ def _guess_floor(table: Table, wanted: int) -> float:
     count, final, best = table.tally[COUNT], table.scores[FINAL], table.gains  # gains are not in use yet
     if count <= 2 * wanted:
         return -np.inf
-    kept, most = 0, wanted * _SAMPLES // count + 1
-    for entry in range(0, count, count // _SAMPLES):
+    step = max(count // _SAMPLES, 1)
+    kept, most = 0, wanted // step + 1
+    for entry in range(0, count, step):
         score = final[entry]
         if not _is_open(table, entry) or (kept == most and score <= best[most - 1]):
             continue
@@ -731,7 +732,7 @@ def _likeness(table: Table, surface: Surface, item: int, since: int, until: int)
     """
     begin, end = surface.tag_starts[item], surface.tag_starts[item + 1]
     own = np.int64(end - begin)
-    most_shared, least_either = 0, 1
+    most_shared, least_either = np.int64(0), np.int64(1)
     for first in range(since & ~63, until, 64):  # those that have their bits in one word
         alike = np.uint64(0)
         for at in range(begin, end):
@@ -741,10 +742,10 @@ def _likeness(table: Table, surface: Surface, item: int, since: int, until: int)
         while alike:
             bit = trailing_zeros(alike)
             alike &= alike - _ONE
-            shared = 0
+            shared = np.int64(0)
             for at in range(begin, end):
                 shared += np.int64(table.tag_chosen[_word(surface.tags[at], first)] >> np.uint64(bit)) & 1
-            either = own + table.tags_of[first + bit] - shared
+            either = own + np.int64(table.tags_of[first + bit]) - shared
             if shared * least_either > most_shared * either:
                 most_shared, least_either = shared, either
     return most_shared / least_either
@@ -800,7 +801,7 @@ def _take_best(table: Table, surface: Surface, wish: Wish, chosen: int, s_max: f
             top = np.int64(table.heap[0])
             if table.compared[top] == chosen or wish.mmr_lambda == 0.0:
                 return _pop(table)
-            _compare(table, surface, wish, top, chosen, s_max)
+            _compare(table, surface, wish, int(top), chosen, s_max)
             _sift_down(table, tally[HEAPED])
         elif tally[OPENED] < tally[LISTED]:
             _open_more(table, surface, wish, chosen, s_max)

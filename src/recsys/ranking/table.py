@@ -31,13 +31,15 @@ NO_CAP: Final = 2**31 - 1
 class Table(NamedTuple):
     """Working memory for one request at a time, over at most N items and V tags. Entry e is about ``items[e]``.
 
-    ``entry_of``: item → its entry, and anything where there is none. Per entry: ``origin`` (which sources named it, as bits), ``verdict``,
-    ``found`` (which signals found it, as bits), ``raw`` [5, N], ``own`` (the baseline, normalised), ``scores`` [3, N].
+    ``entry_of``: item → its entry, and anything below N where it has none. Per entry: ``origin`` (which sources named
+    it, as bits), ``verdict``, ``found`` (which signals found it, as bits), ``raw`` [5, N], ``own`` (the baseline,
+    normalised), ``scores`` [3, N].
     For choosing: ``open`` (the entries to choose from that are listed now), ``bucket_of`` each, and themselves
     ``ranked`` by it; ``heap``, ``gains``, ``compared`` (with how many of the chosen); ``limits``: the score below which
-    entries are not listed at first, and the relevance above which all are in the heap; ``chosen``, the answer, whose items and scores are ``answer`` and ``answer_scores``; ``tags_of``: how many tags each of these
-    has; ``tag_chosen`` uint64[V · words]: which of them carry a tag, as bits. ``tally``: the numbers that one request
-    comes to. The arrays over V are as made between requests.
+    entries are not listed at first, and the relevance above which all are in the heap; ``chosen``, the answer, whose
+    items and scores are ``answer`` and ``answer_scores``; ``tags_of``: how many tags each of these has; ``tag_chosen``
+    uint64[V · words]: which of them carry a tag, as bits. ``tally``: the numbers that one request comes to.
+    The arrays over V are as made between requests.
     """
 
     entry_of: Indices
