@@ -120,6 +120,39 @@ def test_a_run_that_is_killed_leaves_what_is_served_and_goes_on_from_its_last_ch
     assert shop.manifest() == resumed
 
 
+def test_a_run_says_what_it_read_and_made(shop: Shop) -> None:
+    shop.put('{"event_id": "e1", "type": "view", "at": "2026-01-02T00:00:00Z", "user_id": "u1", "item_id": "i1"}')
+    said = shop.run().stderr
+    assert "1 files: 61 events, 0 of other surfaces, 0 set aside." in said
+    assert "4 of 4 days have events: 60. 1 duplicates were set aside." in said
+    assert "set_aside.jsonl" in said
+    assert "popularity (5 rows)" in said
+    assert shop.run(stage="ingest").stdout == "1 files: 61 events, 0 of other surfaces, 0 set aside.\n"
+    assert "passed  volume: " in shop.run(stage="validate").stdout
+
+
+def test_signals_under_quarantine_are_refused_with_the_command_that_lifts_it(shop: Shop) -> None:
+    shop.put()
+    shop.run("--kinds", "popularity")
+    shop.run()
+    bad = json.loads(shop.call("manifest", "get", "-s", "home", "--json").stdout)["manifest_version"]
+    back = shop.call("manifest", "rollback", "-s", "home", "--steps", "1", "--quarantine", "--reason", "bots")
+    assert back.exit_code == 0
+    refused = shop.run()
+    assert refused.exit_code == 1
+    assert "bots" in refused.stderr
+    assert f"recsys manifest lift -t shop --surface home {bad[:12]}" in refused.stderr
+    assert "migrate" not in refused.stderr
+
+
+def test_status_works_on_a_database_without_a_service(shop: Shop) -> None:
+    shop.put()
+    shop.run()
+    shown = shop.call("status")
+    assert shown.exit_code == 0
+    assert "No replica is running." in shown.stdout
+
+
 def test_users_of_raw_files_have_the_keys_by_which_serving_looks_them_up(shop: Shop) -> None:
     shop.put()
     shop.run()
@@ -213,6 +246,7 @@ def test_only_the_kinds_asked_for_are_replaced(shop: Shop) -> None:
         (("--end", "2025-12-31"), 2, "before --start"),
         (("--end", "2028-01-01"), 1, "max_days_backfill"),
         (("--tenant", "nobody"), 1, "no such tenant"),
+        (("--tenant", "nobody"), 1, "recsys tenant list"),
     ],
 )
 def test_what_cannot_be_done_says_why(shop: Shop, arguments: tuple[str, ...], code: int, said: str) -> None:

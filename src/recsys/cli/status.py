@@ -25,6 +25,7 @@ def _show(body: dict[str, Any]) -> RenderableType:
     lines: list[RenderableType] = [views.facts(_facts(body)), Text(), _surfaces(body["surfaces"])]
     if body["incompatible"]:
         lines.append(Text(f"! cannot be served, the last good one is: {body['incompatible']}", "bold red"))
+        lines.append(Text("  the log of the service says why; once it is mended: recsys invalidate"))
     return Group(*lines, _replicas(body["replicas"]))
 
 

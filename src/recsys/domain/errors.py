@@ -176,6 +176,7 @@ class VersionQuarantined(RecsysError):
             "…/versions/{version}/quarantine; or apply it as it is with X-Override-Quarantine: <reason>."
         )
         super().__init__(f"The {versions[0]}{more}. {what_to_do}", quarantined=list(versions))
+        self.versions = tuple(versions)
 
 
 class PayloadTooLarge(RecsysError):

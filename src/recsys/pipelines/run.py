@@ -47,9 +47,11 @@ class GateFailed(PipelineError):
 
     def __init__(self, validation: Validation) -> None:
         failed = [gate for gate in validation.gates if not gate.passed]
-        rows = [f"  {row}" for gate in failed for row in gate.rows[:5]]
+        said = [
+            line for gate in failed for line in (f"{gate.name}: {gate.detail}", *(f"  {row}" for row in gate.rows[:5]))
+        ]
         super().__init__(f"Nothing was published: {len(failed)} of {len(validation.gates)} gates failed.",
-                         *(f"{gate.name}: {gate.detail}" for gate in failed), *rows)  # fmt: skip
+                         *said)  # fmt: skip
         self.validation = validation
 
 
@@ -121,6 +123,11 @@ class Pipeline:
         write_set_aside(self.place, files)
         self.progress("canonicalise", 1, 1)
         return made
+
+    def set_aside(self) -> Path | None:
+        """The file of what was set aside; None when that is nothing."""
+        path = self.place.at("set_aside.jsonl")
+        return path if path.is_file() and path.stat().st_size else None
 
     def validate(self) -> Validation:
         """Judge the window's events."""
