@@ -145,6 +145,20 @@ def test_signals_under_quarantine_are_refused_with_the_command_that_lifts_it(sho
     assert "migrate" not in refused.stderr
 
 
+def test_after_a_rollback_the_next_run_is_compared_with_what_is_served(shop: Shop) -> None:
+    shop.put()
+    assert shop.run("--kinds", "popularity").exit_code == 0
+    shop.put(item_id="robot")
+    drifted = shop.run("--kinds", "popularity")
+    assert (drifted.exit_code, "drift: " in drifted.stderr) == (2, True)
+    lenient = shop.directory / "lenient.json"
+    lenient.write_text('{"gates": {"max_drift": 1}}')
+    assert shop.run("--kinds", "popularity", "--settings", str(lenient)).exit_code == 0
+    assert shop.call("manifest", "rollback", "-s", "home", "--steps", "1", "--reason", "bots").exit_code == 0
+    shop.put()
+    assert shop.run("--kinds", "popularity").exit_code == 0
+
+
 def test_status_works_on_a_database_without_a_service(shop: Shop) -> None:
     shop.put()
     shop.run()

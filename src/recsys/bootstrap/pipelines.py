@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from recsys.bootstrap.blobs import open_blobs
 from recsys.bootstrap.wiring import SystemClock, beside, log_directory
+from recsys.domain.document import MANIFEST, DocumentRef
 from recsys.domain.subject import SubjectKeys
 from recsys.pipelines.sources import JoinedSources
 from recsys.storage.control_store import SqlControlStore
@@ -69,6 +70,13 @@ def open_sources(places: Sequence[str], event_log: Path | None, tenant_id: str, 
     if event_log is not None:
         sources.append(("event-log", SourceFolder(event_log / "events" / tenant_id)))
     return JoinedSources(sources)
+
+
+async def served_manifest(parts: PipelineParts, tenant_id: str, surface: str) -> str | None:
+    """The version of a surface's manifest that is current; None: there is none."""
+    async with parts.store.reading() as reader:
+        pointer = await reader.pointer(tenant_id, DocumentRef(MANIFEST.name, surface))
+    return pointer.version.etag if pointer else None
 
 
 def _label(place: str) -> str:

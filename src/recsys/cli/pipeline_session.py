@@ -118,7 +118,7 @@ def runner_session(
     runner: asyncio.Runner, stack: AsyncExitStack, options: PipelineOptions, settings: Settings
 ) -> PipelineSession:
     """A session whose parts are closed with ``stack``."""
-    from recsys.bootstrap.pipelines import pipeline_parts
+    from recsys.bootstrap.pipelines import pipeline_parts, served_manifest
     from recsys.pipelines.run import Pipeline, Wish
     from recsys.pipelines.window import Window
 
@@ -129,6 +129,7 @@ def runner_session(
         window=Window(options.start, options.end), segment=options.segment, kinds=options.kinds,
         engine=options.engine.value, threads=options.threads, incremental=options.incremental,
         catalog=options.catalog, vectors=options.vectors,
+        serves=runner.run(served_manifest(parts, tenant.id, options.surface)),
     )  # fmt: skip
     progress = stack.enter_context(_shown_progress())
     pipeline = Pipeline(wish, options.work, _pipeline_settings(options), parts.keys, parts.clock.now(), progress)
