@@ -123,11 +123,11 @@ def test_a_run_that_is_killed_leaves_what_is_served_and_goes_on_from_its_last_ch
 def test_a_run_says_what_it_read_and_made(shop: Shop) -> None:
     shop.put('{"event_id": "e1", "type": "view", "at": "2026-01-02T00:00:00Z", "user_id": "u1", "item_id": "i1"}')
     said = shop.run().stderr
-    assert "1 files: 61 events, 0 of other surfaces, 0 set aside." in said
-    assert "4 of 4 days have events: 60. 1 duplicates were set aside." in said
+    assert "Files: 1. Events: 61; of other surfaces: 0; set aside: 0." in said
+    assert "Days with events: 4 of 4. Events: 60; duplicates, set aside: 1." in said
     assert "set_aside.jsonl" in said
     assert "popularity (5 rows)" in said
-    assert shop.run(stage="ingest").stdout == "1 files: 61 events, 0 of other surfaces, 0 set aside.\n"
+    assert shop.run(stage="ingest").stdout == "Files: 1. Events: 61; of other surfaces: 0; set aside: 0.\n"
     assert "passed  volume: " in shop.run(stage="validate").stdout
 
 
@@ -165,6 +165,8 @@ def test_status_works_on_a_database_without_a_service(shop: Shop) -> None:
     shown = shop.call("status")
     assert shown.exit_code == 0
     assert "No replica is running." in shown.stdout
+    assert "nothing" not in shown.stdout
+    assert "served:" not in shown.stdout
 
 
 def test_users_of_raw_files_have_the_keys_by_which_serving_looks_them_up(shop: Shop) -> None:
@@ -193,6 +195,20 @@ def test_events_in_an_object_store_give_the_same_manifest_as_files(shop: Shop) -
         missing = shop.pipelines("run", "--source", fresh_prefix())
         assert missing.exit_code == 1
         assert "no files" in missing.stderr
+        nowhere = shop.pipelines("run", "--source", "s3://no-such-bucket/events")
+        assert nowhere.exit_code == 1
+        assert "NoSuchBucket" in nowhere.stderr
+        assert "Debug" not in nowhere.stderr
+
+
+def test_an_artifact_store_that_cannot_be_used_is_not_called_a_database(shop: Shop) -> None:
+    shop.put()
+    (shop.directory / "artifacts").write_text("a file where a folder should be")
+    failed = shop.run("--kinds", "popularity")
+    assert failed.exit_code == 1
+    assert "The artifact store" in failed.stderr
+    assert "RECSYS_ARTIFACTS" in failed.stderr
+    assert "database" not in failed.stderr
 
 
 def test_a_failing_gate_is_exit_code_2_says_which_rows_and_leaves_what_is_served(shop: Shop) -> None:

@@ -197,6 +197,10 @@ class NotReady(RecsysError):
     code = "RECSYS_NOT_READY"
 
 
+class ArtifactStoreNotReady(NotReady):
+    """The artifact store cannot be used."""
+
+
 class Overloaded(RecsysError):
     """Too many writers are waiting for this tenant; try again."""
 

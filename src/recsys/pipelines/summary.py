@@ -21,9 +21,9 @@ def of_files(files: Sequence[StagedFile]) -> str:
         reasons.update(file.set_aside)
     why = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
     return (
-        f"{len(files):,} files: {sum(file.events for file in files):,} events, "
-        f"{sum(file.elsewhere for file in files):,} of other surfaces, "
-        f"{reasons.total():,} set aside{f' ({why})' if why else ''}."
+        f"Files: {len(files):,}. Events: {sum(file.events for file in files):,}; "
+        f"of other surfaces: {sum(file.elsewhere for file in files):,}; "
+        f"set aside: {reasons.total():,}{f' ({why})' if why else ''}."
     )
 
 
@@ -32,8 +32,8 @@ def of_days(canonical: Canonical, window: Window) -> str:
     found = [canonical.days[day] for day in map(str, window.days()) if day in canonical.days]
     events = sum(day.events for day in found)
     return (
-        f"{len(found):,} of {len(window.days()):,} days have events: {events:,}. "
-        f"{canonical.duplicates:,} duplicates were set aside."
+        f"Days with events: {len(found):,} of {len(window.days()):,}. Events: {events:,}; "
+        f"duplicates, set aside: {canonical.duplicates:,}."
     )
 
 
