@@ -122,6 +122,55 @@ def test_a_run_that_is_killed_leaves_what_is_served_and_goes_on_from_its_last_ch
     assert shop.manifest() == resumed
 
 
+def test_a_run_says_what_it_read_and_made(shop: Shop) -> None:
+    shop.put('{"event_id": "e1", "type": "view", "at": "2026-01-02T00:00:00Z", "user_id": "u1", "item_id": "i1"}')
+    said = shop.run().stderr
+    assert "Files: 1. Events: 61; of other surfaces: 0; set aside: 0." in said
+    assert "Days with events: 4 of 4. Events: 60; duplicates, set aside: 1." in said
+    assert "set_aside.jsonl" in said
+    assert "popularity (5 rows)" in said
+    assert shop.run(stage="ingest").stdout == "Files: 1. Events: 61; of other surfaces: 0; set aside: 0.\n"
+    assert "passed  volume: " in shop.run(stage="validate").stdout
+
+
+def test_signals_under_quarantine_are_refused_with_the_command_that_lifts_it(shop: Shop) -> None:
+    shop.put()
+    shop.run("--kinds", "popularity")
+    shop.run()
+    bad = json.loads(shop.call("manifest", "get", "-s", "home", "--json").stdout)["manifest_version"]
+    back = shop.call("manifest", "rollback", "-s", "home", "--steps", "1", "--quarantine", "--reason", "bots")
+    assert back.exit_code == 0
+    refused = shop.run()
+    assert refused.exit_code == 1
+    assert "bots" in refused.stderr
+    assert f"recsys manifest lift -t shop --surface home {bad[:12]}" in refused.stderr
+    assert "migrate" not in refused.stderr
+
+
+def test_after_a_rollback_the_next_run_is_compared_with_what_is_served(shop: Shop) -> None:
+    shop.put()
+    assert shop.run("--kinds", "popularity").exit_code == 0
+    shop.put(item_id="robot")
+    drifted = shop.run("--kinds", "popularity")
+    assert (drifted.exit_code, "drift: " in drifted.stderr) == (2, True)
+    lenient = shop.directory / "lenient.json"
+    lenient.write_text('{"gates": {"max_drift": 1}}')
+    assert shop.run("--kinds", "popularity", "--settings", str(lenient)).exit_code == 0
+    assert shop.call("manifest", "rollback", "-s", "home", "--steps", "1", "--reason", "bots").exit_code == 0
+    shop.put()
+    assert shop.run("--kinds", "popularity").exit_code == 0
+
+
+def test_status_works_on_a_database_without_a_service(shop: Shop) -> None:
+    shop.put()
+    shop.run()
+    shown = shop.call("status")
+    assert shown.exit_code == 0
+    assert "No replica is running." in shown.stdout
+    assert "nothing" not in shown.stdout
+    assert "served:" not in shown.stdout
+
+
 def test_users_of_raw_files_have_the_keys_by_which_serving_looks_them_up(shop: Shop) -> None:
     shop.put()
     shop.run()
@@ -148,6 +197,20 @@ def test_events_in_an_object_store_give_the_same_manifest_as_files(shop: Shop) -
         missing = shop.pipelines("run", "--source", fresh_prefix())
         assert missing.exit_code == 1
         assert "no files" in missing.stderr
+        nowhere = shop.pipelines("run", "--source", "s3://no-such-bucket/events")
+        assert nowhere.exit_code == 1
+        assert "NoSuchBucket" in nowhere.stderr
+        assert "Debug" not in nowhere.stderr
+
+
+def test_an_artifact_store_that_cannot_be_used_is_not_called_a_database(shop: Shop) -> None:
+    shop.put()
+    (shop.directory / "artifacts").write_text("a file where a folder should be")
+    failed = shop.run("--kinds", "popularity")
+    assert failed.exit_code == 1
+    assert "The artifact store" in failed.stderr
+    assert "RECSYS_ARTIFACTS" in failed.stderr
+    assert "database" not in failed.stderr
 
 
 def test_a_failing_gate_is_exit_code_2_says_which_rows_and_leaves_what_is_served(shop: Shop) -> None:
@@ -215,6 +278,7 @@ def test_only_the_kinds_asked_for_are_replaced(shop: Shop) -> None:
         (("--end", "2025-12-31"), 2, "before --start"),
         (("--end", "2028-01-01"), 1, "max_days_backfill"),
         (("--tenant", "nobody"), 1, "no such tenant"),
+        (("--tenant", "nobody"), 1, "recsys tenant list"),
     ],
 )
 def test_what_cannot_be_done_says_why(shop: Shop, arguments: tuple[str, ...], code: int, said: str) -> None:

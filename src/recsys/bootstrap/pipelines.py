@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from recsys.bootstrap.blobs import open_blobs
 from recsys.bootstrap.wiring import SystemClock, beside, log_directory
+from recsys.domain.document import MANIFEST, DocumentRef
 from recsys.domain.subject import SubjectKeys
 from recsys.pipelines.sources import JoinedSources
 from recsys.storage.control_store import SqlControlStore
@@ -57,21 +58,38 @@ async def pipeline_parts(settings: Settings) -> AsyncIterator[PipelineParts]:
         await database.close()
 
 
-def open_sources(places: Sequence[str], event_log: Path | None, tenant_id: str) -> SourceFiles:
+def open_sources(places: Sequence[str], event_log: Path | None, tenant_id: str, work: Path) -> SourceFiles:
     """The sources at some places (files, folders, ``s3://bucket/prefix``), and a tenant's part of the service's log.
+
+    What the pipelines keep in ``work`` is no source, wherever that is.
 
     Raises:
         FileNotFoundError: one is not there.
     """
-    sources: dict[str, SourceFiles] = {place.rstrip("/"): _open_source(place) for place in places}
+    sources: list[tuple[str, SourceFiles]] = [(_label(place), _open_source(place, work)) for place in places]
     if event_log is not None:
-        sources["event-log"] = SourceFolder(event_log / "events" / tenant_id)
+        sources.append(("event-log", SourceFolder(event_log / "events" / tenant_id)))
     return JoinedSources(sources)
 
 
-def _open_source(place: str) -> SourceFiles:
+async def served_manifest(parts: PipelineParts, tenant_id: str, surface: str) -> str | None:
+    """The version of a surface's manifest that is current; None: there is none."""
+    async with parts.store.reading() as reader:
+        pointer = await reader.pointer(tenant_id, DocumentRef(MANIFEST.name, surface))
+    return pointer.version.etag if pointer else None
+
+
+def _label(place: str) -> str:
+    """What stands before the names of the files there: the place or, of a single file, the folder that it is in."""
+    path = Path(place)
+    if place.startswith("s3://") or not path.is_file():
+        return place.rstrip("/")
+    return "" if path.parent == Path() else str(path.parent)
+
+
+def _open_source(place: str, work: Path) -> SourceFiles:
     if not place.startswith("s3://"):
-        return SourceFolder(Path(place))
+        return SourceFolder(Path(place), work)
     from recsys.storage.object_store_blobs import open_s3
     from recsys.storage.source_objects import SourceObjects
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsys.cli.failure import Failure, Misused
-from recsys.domain.errors import InvalidRequest, NotReady, RecsysError
+from recsys.domain.errors import ArtifactStoreNotReady, InvalidRequest, NotReady, RecsysError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +28,10 @@ def database_errors(db: str) -> Iterator[None]:
         yield
     except InvalidRequest as error:
         raise Misused(error.detail, _EXAMPLE) from None
+    except ArtifactStoreNotReady as error:
+        raise Failure(
+            error.detail, "Are RECSYS_ARTIFACTS and RECSYS_CACHE_DIR right, and may both be read and written?"
+        ) from None
     except NotReady as error:
         raise _unreachable(db, error.__cause__) from None
     except RecsysError as error:

@@ -7,12 +7,16 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from recsys.domain.errors import VersionQuarantined
 from recsys.domain.history import KNOWN_GOOD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import httpx
+
+    from recsys.domain.errors import RecsysError
+    from recsys.domain.quarantine import QuarantinedVersion
 
 IN_PROCESS = "in-process"
 """The host of the application in this process, where there is no service that could be asked how it is."""
@@ -67,6 +71,23 @@ def hints_for(response: httpx.Response) -> Iterator[str]:
         yield from _about_input(problem, response.request)
 
 
+def hints_for_job(error: RecsysError, tenant: str) -> Iterator[str]:
+    """The hints for what a job on the database was refused, which sends no requests."""
+    if isinstance(error, VersionQuarantined):
+        yield "The same events and settings make the same artifacts: mend what went in, then run it again."
+        versions: Sequence[QuarantinedVersion] = error.versions
+        yield from (_lift(tenant, each.document, each.surface, each.version) for each in versions)
+    elif error.code in _ALWAYS:
+        yield _ALWAYS[error.code]
+    elif error.code in _FOR_TENANT:
+        yield _FOR_TENANT[error.code].format(tenant=tenant)
+
+
+def _lift(tenant: str, document: str, surface: str | None, version: str) -> str:
+    where = f" --surface {surface}" if surface else ""
+    return f"It is good after all: recsys {document} lift -t {tenant}{where} {version[:12]}"
+
+
 def _not_ready(request: httpx.Request) -> Iterator[str]:
     if request.url.host == IN_PROCESS:
         yield "See how the database is: recsys migrate status --db …"
@@ -83,9 +104,7 @@ def _for_tenant(problem: dict[str, Any], tenant: str, request: httpx.Request) ->
     if code in _FOR_TENANT:
         yield _FOR_TENANT[code].format(tenant=tenant)
     for each in problem.get("quarantined", ()):
-        surface = f" --surface {each['surface']}" if each["surface"] else ""
-        version = each["version"][:12]
-        yield f"It is good after all: recsys {each['document']} lift -t {tenant}{surface} {version}"
+        yield _lift(tenant, each["document"], each["surface"], each["version"])
     if code != "RECSYS_VERSION_NOT_FOUND":
         return
     found = _DOCUMENT.search(request.url.path)

@@ -18,6 +18,7 @@ from recsys.cli.person import os_user
 from recsys.domain.access import Principal, Role
 from recsys.service.app import build_app
 from recsys.serving.directory import Directory
+from recsys.serving.health import Health
 from recsys.serving.replica import Replica
 
 if TYPE_CHECKING:
@@ -77,6 +78,18 @@ class NoReplica(Replica):
 
     async def invalidate(self, tenant_id: str, targets: Sequence[str], surface: str | None) -> dict[str, int]:
         return dict.fromkeys(targets, 0)
+
+    def health(self) -> Health:
+        """Nothing is served here, so nothing is stale or incompatible."""
+        return Health(
+            id=None,
+            listening=None,
+            ready=False,
+            stale=False,
+            poll_age_seconds=None,
+            copy_age_seconds=None,
+            tenants={},
+        )
 
 
 def _settings(db: str) -> Settings:

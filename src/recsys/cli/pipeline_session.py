@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from recsys.cli.command import console, reporting
 from recsys.cli.database import database_errors, require_file, require_schema
 from recsys.cli.failure import Failure, Misused
+from recsys.cli.hints import hints_for_job
 from recsys.cli.person import os_user
 from recsys.domain.access import Actor
-from recsys.domain.errors import InvalidRequest, RecsysError
+from recsys.domain.errors import InvalidRequest, NotReady, RecsysError
 
 if TYPE_CHECKING:
     from recsys.bootstrap.pipelines import PipelineParts
@@ -57,7 +58,7 @@ class PipelineSession:
 
         log = self.parts.event_log if self.options.event_log or not self.options.source else None
         try:
-            return open_sources(self.options.source, log, self.tenant.id)
+            return open_sources(self.options.source, log, self.tenant.id, self.options.work)
         except FileNotFoundError as error:
             raise Misused(
                 str(error), "Name a file or folder with --source; without one, the service's log is read."
@@ -85,13 +86,12 @@ class PipelineSession:
         """Say something that is not the answer."""
         console(stderr=True).print(text, soft_wrap=True)
 
-    def answer(self, value: Any, published: Published | None = None) -> None:
-        """Print the result with ``--json``, else what became of the manifest."""
+    def answer(self, value: Any, said: str | None = None) -> None:
+        """Print the result with ``--json``, else what is to be said of it."""
         if self.options.as_json:
             print(json.dumps(value, ensure_ascii=False))
-        elif published:
-            what = "Published" if published.changed else "The same artifacts were served already"
-            print(f"{what}: manifest {published.manifest_version[:12]}, revision {published.revision}.")
+        elif said is not None:
+            print(said)
 
 
 @contextmanager
@@ -108,7 +108,8 @@ def opened_session(options: PipelineOptions) -> Iterator[PipelineSession]:
             runner.run(require_schema(settings.db))
             stack = AsyncExitStack()
             try:
-                yield runner_session(runner, stack, options, settings)
+                with _refusals(options.tenant):
+                    yield runner_session(runner, stack, options, settings)
             finally:
                 runner.run(stack.aclose())
 
@@ -117,7 +118,7 @@ def runner_session(
     runner: asyncio.Runner, stack: AsyncExitStack, options: PipelineOptions, settings: Settings
 ) -> PipelineSession:
     """A session whose parts are closed with ``stack``."""
-    from recsys.bootstrap.pipelines import pipeline_parts
+    from recsys.bootstrap.pipelines import pipeline_parts, served_manifest
     from recsys.pipelines.run import Pipeline, Wish
     from recsys.pipelines.window import Window
 
@@ -128,6 +129,7 @@ def runner_session(
         window=Window(options.start, options.end), segment=options.segment, kinds=options.kinds,
         engine=options.engine.value, threads=options.threads, incremental=options.incremental,
         catalog=options.catalog, vectors=options.vectors,
+        serves=runner.run(served_manifest(parts, tenant.id, options.surface)),
     )  # fmt: skip
     progress = stack.enter_context(_shown_progress())
     pipeline = Pipeline(wish, options.work, _pipeline_settings(options), parts.keys, parts.clock.now(), progress)
@@ -176,8 +178,17 @@ def _pipeline_errors() -> Iterator[None]:
         raise NotPublished(error.message, *error.hints) from None
     except PipelineError as error:
         raise Failure(error.message, *error.hints) from None
+
+
+@contextmanager
+def _refusals(tenant: str) -> Iterator[None]:
+    """What the control plane refuses, with what to do; a database that cannot be reached is another matter."""
+    try:
+        yield
+    except NotReady:
+        raise
     except RecsysError as error:
-        raise Failure(error.detail) from None
+        raise Failure(error.detail, *hints_for_job(error, tenant)) from None
 
 
 @contextmanager
@@ -185,7 +196,8 @@ def _shown_progress() -> Iterator[Any]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True) as shown:
+    out = console(stderr=True)
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as shown:
         task = shown.add_task("", total=1)
 
         def tell(what: str, done: int, total: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import typer
@@ -13,6 +13,9 @@ import typer
 from recsys.cli.pipeline_options import OPTIONS, take_options
 from recsys.cli.pipeline_session import PipelineSession, opened_session
 from recsys.cli.tune import tune
+
+if TYPE_CHECKING:
+    from recsys.pipelines.publish import Published
 
 
 def pipelines_group() -> typer.Typer:
@@ -34,36 +37,54 @@ def run(session: PipelineSession) -> None:
 
     publishing = None if session.options.dry_run else session.publish
     ran = run_all(session.pipeline, session.sources(), publishing, session.now, session.note)
-    session.answer(json.loads(ran.report.read_bytes()), ran.published)
+    session.answer(json.loads(ran.report.read_bytes()), _became(ran.published) if ran.published else None)
 
 
 def ingest(session: PipelineSession) -> None:
     """Read the sources into staged tables; what cannot count is set aside."""
-    session.answer([msgspec.to_builtins(each) for each in session.pipeline.ingest(session.sources())])
+    from recsys.pipelines.summary import of_files
+
+    files = session.pipeline.ingest(session.sources())
+    session.answer(msgspec.to_builtins(files), of_files(files))
 
 
 def canonicalise(session: PipelineSession) -> None:
     """Make the tables of the window's days from what is staged."""
-    session.answer(msgspec.to_builtins(session.pipeline.canonicalise()))
+    from recsys.pipelines.summary import of_days
+
+    canonical = session.pipeline.canonicalise()
+    session.answer(msgspec.to_builtins(canonical), of_days(canonical, session.pipeline.wish.window))
+    if aside := session.pipeline.set_aside():
+        session.note(f"What was set aside, and why: {aside}")
 
 
 def validate(session: PipelineSession) -> None:
     """Judge the window's events. Exit code 2 when a gate fails."""
+    from recsys.pipelines.summary import of_gates
+
     validation = session.pipeline.validate()
-    session.answer(msgspec.to_builtins(validation))
+    session.answer(msgspec.to_builtins(validation), of_gates(validation))
     session.require(validation)
 
 
 def compute(session: PipelineSession) -> None:
     """Compute the artifacts of the window's events; one that is there for the same input is not made again."""
-    session.answer([msgspec.to_builtins(each) for each in session.pipeline.compute()])
+    from recsys.pipelines.summary import of_artifacts
+
+    made = session.pipeline.compute()
+    session.answer(msgspec.to_builtins(made), of_artifacts(made))
 
 
 def publish(session: PipelineSession) -> None:
     """Publish what was computed of validated events. Exit code 2 when there is nothing, or a gate failed."""
     published = session.publish(session.pipeline.compute())
     session.pipeline.end()
-    session.answer(msgspec.to_builtins(published), published)
+    session.answer(msgspec.to_builtins(published), _became(published))
+
+
+def _became(published: Published) -> str:
+    what = "Published" if published.changed else "The same artifacts were served already"
+    return f"{what}: manifest {published.manifest_version[:12]}, revision {published.revision}."
 
 
 _STAGES: dict[str, Callable[[PipelineSession], None]] = {

@@ -10,6 +10,7 @@ from rich.text import Text
 from recsys.cli import views
 from recsys.cli.command import Session
 from recsys.cli.document import tenant_path
+from recsys.cli.hints import IN_PROCESS
 from recsys.cli.options import Tenant
 
 if TYPE_CHECKING:
@@ -18,13 +19,24 @@ if TYPE_CHECKING:
 
 def status(session: Session, tenant: Tenant) -> None:
     """Show what is current and what is served, surface by surface, and which replicas have followed."""
-    session.answer(session.api.get(f"{tenant_path(tenant)}/status"), _show)
+    response = session.api.get(f"{tenant_path(tenant)}/status")
+    session.answer(response, _show if response.request.url.host != IN_PROCESS else _show_unserved)
+
+
+def _show_unserved(body: dict[str, Any]) -> RenderableType:
+    """The answer of this process, which serves nothing: that is nothing to hold against what is current."""
+    surfaces = {
+        name: each | {"served": {"manifest_version": each["manifest_version"]}}
+        for name, each in body["surfaces"].items()
+    }
+    return _show(body | {"served": body["current"], "surfaces": surfaces})
 
 
 def _show(body: dict[str, Any]) -> RenderableType:
     lines: list[RenderableType] = [views.facts(_facts(body)), Text(), _surfaces(body["surfaces"])]
     if body["incompatible"]:
         lines.append(Text(f"! cannot be served, the last good one is: {body['incompatible']}", "bold red"))
+        lines.append(Text("  the log of the service says why; once it is mended: recsys invalidate"))
     return Group(*lines, _replicas(body["replicas"]))
 
 
@@ -68,7 +80,7 @@ def _surface(name: str, each: dict[str, Any], served: dict[str, Any]) -> tuple[o
     age = each["manifest_age_seconds"]
     return (
         name,
-        served.get("data_mode", "nothing"),
+        served.get("data_mode", "nothing" if each["served"] is None else None),
         "" if manifest == views.short(None) else manifest,
         "" if age is None else _duration(age),
         served.get("items"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
-from recsys.bootstrap.pipelines import pipeline_parts
+from recsys.bootstrap.pipelines import pipeline_parts, served_manifest
 from recsys.bootstrap.settings import Settings
 from recsys.demo.place import TENANT, DemoFailed
 from recsys.domain.access import Actor
@@ -78,7 +78,8 @@ class Job:
     def _run(self, runner: asyncio.Runner, parts: PipelineParts, surface: str, window: Window) -> Published:
         tenant = runner.run(_tenant(parts))
         actor = Actor(sub=self.sub, actor_type="cli", reason=self.reason)
-        pipeline = self._pipeline(parts, tenant, surface, window)
+        serves = runner.run(served_manifest(parts, tenant.id, surface))
+        pipeline = self._pipeline(parts, tenant, surface, window, serves)
 
         async def publisher(release: Release) -> Published:
             return await publish_release(parts.store, parts.blobs, actor, tenant.id, release)
@@ -91,10 +92,12 @@ class Job:
             raise AssertionError("only a dry run publishes nothing")
         return ran.published
 
-    def _pipeline(self, parts: PipelineParts, tenant: Tenant, surface: str, window: Window) -> Pipeline:
+    def _pipeline(
+        self, parts: PipelineParts, tenant: Tenant, surface: str, window: Window, serves: str | None
+    ) -> Pipeline:
         wish = Wish(
             tenant=tenant.external_id, tenant_id=tenant.id, surface=surface, window=window, kinds=KINDS,
-            catalog=self.place.items,
+            catalog=self.place.items, serves=serves,
         )  # fmt: skip
         settings = read_settings(self.place.pipeline_settings.read_bytes())
         return Pipeline(wish, self.place.work, settings, parts.keys, parts.clock.now(), self.progress)

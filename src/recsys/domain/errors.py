@@ -176,6 +176,7 @@ class VersionQuarantined(RecsysError):
             "…/versions/{version}/quarantine; or apply it as it is with X-Override-Quarantine: <reason>."
         )
         super().__init__(f"The {versions[0]}{more}. {what_to_do}", quarantined=list(versions))
+        self.versions = tuple(versions)
 
 
 class PayloadTooLarge(RecsysError):
@@ -194,6 +195,10 @@ class NotReady(RecsysError):
     """The service cannot reach its database, or has not loaded this tenant yet. Serving goes on with what it has."""
 
     code = "RECSYS_NOT_READY"
+
+
+class ArtifactStoreNotReady(NotReady):
+    """The artifact store cannot be used."""
 
 
 class Overloaded(RecsysError):

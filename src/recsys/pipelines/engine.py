@@ -22,6 +22,7 @@ EngineName = Literal["duckdb", "spark"]
 
 _TIME: Final = "timestamp('UTC')"
 _SPARK: Final = {
+    "spark.log.level": "ERROR",  # it warns of every window over a whole table, a hundred lines a run
     "spark.ui.enabled": "false",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",  # an overflow is an error, as it is in DuckDB

@@ -28,8 +28,8 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 class Input(msgspec.Struct, frozen=True, kw_only=True):
     """What gates judge. ``volume``: events per day of the window; ``items``: events per item.
 
-    ``before`` and ``items_before``: the same of the last published run, empty when there is none. ``examples``: where
-    set-aside records stand, and why.
+    ``before`` and ``items_before``: the same of the run that this one is compared with, empty when there is none.
+    ``examples``: where set-aside records stand, and why.
     """
 
     days: list[date]
@@ -104,7 +104,7 @@ def _volume(found: Input, gates: Gates) -> Iterator[Gate]:
     yield Gate(
         name="volume",
         passed=low <= ratio <= high,
-        detail=f"{now:,.0f} events on the median day, {ratio:.2f} times those of the last run ({low} to {high}).",
+        detail=f"{now:,.0f} events on the median day, {ratio:.2f} times those of the run before ({low} to {high}).",
         rows=odd[:MOST_ROWS],
     )
 
@@ -121,6 +121,6 @@ def _drift(found: Input, gates: Gates) -> Gate:
     return Gate(
         name="drift",
         passed=value <= gates.max_drift,
-        detail=f"The items' shares of events are {value:.3f} from those of the last run (at most {gates.max_drift}).",
+        detail=f"The items' shares of events are {value:.3f} from those of the run before (at most {gates.max_drift}).",
         rows=[f"{item}: {before:.2%} → {now:.2%}" for item, now, before in worst],
     )

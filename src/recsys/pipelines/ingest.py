@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from recsys.pipelines.errors import PipelineError
 from recsys.pipelines.place import Place, read_json, write_json
 from recsys.pipelines.raw_event import Elsewhere, Judge, Row, SetAside
-from recsys.pipelines.read_source import Found, read_records
+from recsys.pipelines.read_source import ENDINGS, Found, read_records
 
 if TYPE_CHECKING:
     from recsys.domain.ports import SourceFile, SourceFiles
@@ -98,7 +98,7 @@ def ingest(
     except OSError as error:
         raise PipelineError(str(error), "Is it there, and may it be read?") from error
     if not files:
-        raise PipelineError("The sources have no files.", "They end in .jsonl, .ndjson, .csv or .parquet.")
+        raise PipelineError("The sources have no files.", f"They end in {ENDINGS}.")
     total, done, staged = sum(file.size for file in files), 0, []
     for file in files:
         progress(f"ingest {file.name}", done, total)

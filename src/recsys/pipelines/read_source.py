@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
 import msgspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys.pipelines.errors import PipelineError
@@ -17,6 +21,8 @@ from recsys.pipelines.raw_event import Record, SetAside
 EXCERPT_BYTES: Final = 2_000
 _FIELDS: Final = frozenset(Record.__struct_fields__)
 _ROWS_AT_A_TIME: Final = 50_000
+ENDINGS: Final = ".jsonl, .ndjson, .csv (each also with .gz) or .parquet"
+_IDS: Final = ("event_id", "item_id", "user_id", "anonymous_id", "session_id")
 _decode = msgspec.json.Decoder(Record).decode
 
 Found = tuple[int, Record | SetAside, bytes]
@@ -24,18 +30,25 @@ Found = tuple[int, Record | SetAside, bytes]
 
 
 def read_records(name: str, file: BinaryIO, max_line_bytes: int) -> Iterator[Found]:
-    """All records of a file in their order; the end of its name says what it is.
+    """All records of a file in their order; the end of its name says what it is, and whether gzip has packed it.
 
     Raises:
         PipelineError: the file as a whole cannot be read.
     """
-    suffix = name.lower().rpartition(".")[2]
-    if suffix in ("jsonl", "ndjson"):
-        yield from _json_lines(file, max_line_bytes)
-    elif suffix == "csv":
-        yield from _csv_rows(name, file, max_line_bytes)
-    else:
-        yield from _parquet_rows(name, file)
+    packed = name.lower().endswith(".gz")
+    suffix = name.lower().removesuffix(".gz").rpartition(".")[2]
+    content = io.BufferedReader(gzip.GzipFile(fileobj=file)) if packed else file
+    try:
+        if suffix in ("jsonl", "ndjson"):
+            yield from _json_lines(content, max_line_bytes)
+        elif suffix == "csv":
+            yield from _csv_rows(name, content, max_line_bytes)
+        elif suffix == "parquet" and not packed:
+            yield from _parquet_rows(name, file)
+        else:
+            raise PipelineError(f"{name} does not say what it is.", f"Its name has to end in {ENDINGS}.")
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise PipelineError(f"{name} cannot be unpacked: {error}", "Is it whole? Take it away or mend it.") from error
 
 
 def _lines(file: BinaryIO, max_line_bytes: int) -> Iterator[tuple[int, bytes, SetAside | None]]:
@@ -62,8 +75,8 @@ def _json_lines(file: BinaryIO, max_line_bytes: int) -> Iterator[Found]:
     for number, line, fault in _lines(file, max_line_bytes):
         if fault and fault.reason == "line_too_long":
             yield number, fault, line[:EXCERPT_BYTES]
-        elif line.strip():
-            read = _read_line(line)
+        elif (text := line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).strip():
+            read = _read_line(text)
             # What a killed process left: as a rule half a record. A whole one only lacks the newline.
             yield number, fault if fault and isinstance(read, SetAside) else read, line[:EXCERPT_BYTES]
 
@@ -105,7 +118,7 @@ def _csv_rows(name: str, file: BinaryIO, max_line_bytes: int) -> Iterator[Found]
             continue
         if not header:
             header = values
-            _require_header(name, header)
+            _require_header(name, header, "The first line must name the columns, with commas between.")
         elif len(values) != len(header):
             detail = f"The row has {len(values)} values under {len(header)} names."
             yield number, SetAside("malformed", detail), line[:EXCERPT_BYTES]
@@ -114,21 +127,19 @@ def _csv_rows(name: str, file: BinaryIO, max_line_bytes: int) -> Iterator[Found]
             yield number, _convert(fields), line[:EXCERPT_BYTES]
 
 
-def _require_header(name: str, header: list[str]) -> None:
+def _require_header(name: str, header: list[str], hint: str) -> None:
     if "event_id" not in header:
-        raise PipelineError(
-            f"{name} has no column event_id; it has {', '.join(header)[:200]}.", "The first line must name the columns."
-        )
+        raise PipelineError(f"{name} has no column event_id; it has {', '.join(header)[:200]}.", hint)
 
 
 def _parquet_rows(name: str, file: BinaryIO) -> Iterator[Found]:
     try:
         parquet = pq.ParquetFile(file)
         columns = [column for column in parquet.schema_arrow.names if column in _FIELDS]
-        _require_header(name, parquet.schema_arrow.names)
+        _require_header(name, parquet.schema_arrow.names, "Which columns are needed: docs/pipelines.md.")
         number = 0
         for batch in parquet.iter_batches(_ROWS_AT_A_TIME, columns=columns):
-            for row in batch.to_pylist():
+            for row in _with_text_ids(batch).to_pylist():
                 number += 1
                 fields = {key: value for key, value in row.items() if value is not None and value != ""}
                 read = _convert(fields)
@@ -138,6 +149,15 @@ def _parquet_rows(name: str, file: BinaryIO) -> Iterator[Found]:
         raise PipelineError(
             f"{name} cannot be read as Parquet: {error}", "Is it whole? Take it away or mend it."
         ) from error
+
+
+def _with_text_ids(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Ids that a table keeps as whole numbers are their digits, as they would be in a CSV."""
+    for column in _IDS:
+        index = batch.schema.get_field_index(column)
+        if index >= 0 and pa.types.is_integer(batch.schema.field(index).type):
+            batch = batch.set_column(index, column, batch.column(index).cast(pa.string()))
+    return batch
 
 
 def _convert(fields: dict[str, Any]) -> Record | SetAside:

@@ -101,7 +101,7 @@ def _outcome(report: Report) -> str:
 def _drift(validation: Validation) -> Iterable[str]:
     if validation.drift is None:
         return
-    yield "<h2>Drift since the last published run</h2>"
+    yield "<h2>Drift since the run before</h2>"
     yield f"<p>Total variation distance of the items' shares of events: {validation.drift:.3f}.</p>"
     yield ranks([(item, abs(now - then), f"{then:.2%} → {now:.2%}") for item, now, then in validation.drifted])
 

@@ -21,6 +21,7 @@ from recsys.pipelines.errors import PipelineError
 from recsys.pipelines.ingest import StagedFile, ingest, staged_files
 from recsys.pipelines.place import Place, file_hash, read_json, write_json
 from recsys.pipelines.publish import Published, Release
+from recsys.pipelines.published_runs import published_before, remember_published
 from recsys.pipelines.raw_event import Judge
 from recsys.pipelines.read_catalog import read_catalog, read_vectors
 from recsys.pipelines.report import Report, write_report
@@ -28,7 +29,6 @@ from recsys.pipelines.settings import PipelineSettings
 from recsys.pipelines.validate import (
     Validation,
     read_validation,
-    remember_published,
     validate,
     write_set_aside,
 )
@@ -47,9 +47,11 @@ class GateFailed(PipelineError):
 
     def __init__(self, validation: Validation) -> None:
         failed = [gate for gate in validation.gates if not gate.passed]
-        rows = [f"  {row}" for gate in failed for row in gate.rows[:5]]
+        said = [
+            line for gate in failed for line in (f"{gate.name}: {gate.detail}", *(f"  {row}" for row in gate.rows[:5]))
+        ]
         super().__init__(f"Nothing was published: {len(failed)} of {len(validation.gates)} gates failed.",
-                         *(f"{gate.name}: {gate.detail}" for gate in failed), *rows)  # fmt: skip
+                         *said)  # fmt: skip
         self.validation = validation
 
 
@@ -67,7 +69,8 @@ class _Marker(msgspec.Struct, frozen=True, kw_only=True):
 class Wish:
     """What a run is about. ``tenant``: its external id; ``tenant_id``: its UUID.
 
-    ``kinds`` None: all that there is input for.
+    ``kinds`` None: all that there is input for. ``serves``: the version of the manifest that is current as the run
+    begins; None when there is none, or nobody looked.
     """
 
     tenant: str
@@ -81,6 +84,7 @@ class Wish:
     incremental: bool = False
     catalog: Path | None = None
     vectors: Path | None = None
+    serves: str | None = None
 
 
 @dataclass(frozen=True)
@@ -122,11 +126,17 @@ class Pipeline:
         self.progress("canonicalise", 1, 1)
         return made
 
+    def set_aside(self) -> Path | None:
+        """The file of what was set aside; None when that is nothing."""
+        path = self.place.at("set_aside.jsonl")
+        return path if path.is_file() and path.stat().st_size else None
+
     def validate(self) -> Validation:
         """Judge the window's events."""
         with self.inputs() as inputs:
             self.progress("validate", 0, 1)
-            return validate(self.place, inputs, self._staged(), read_canonical(self.place))
+            before = published_before(self.place, self.wish.segment, self.wish.serves)
+            return validate(self.place, inputs, self._staged(), read_canonical(self.place), before)
 
     def compute(self) -> list[Made]:
         """Make the artifacts."""
@@ -149,7 +159,7 @@ class Pipeline:
             raise NothingToPublish("Nothing was published: there is no signal in it.", "Compute some first.")
         wish = self.wish
         published = await publisher(Release(self.place, wish.surface, wish.segment, wish.window, made, self.now))
-        remember_published(self.place, self.wish.segment, validation)
+        remember_published(self.place, self.wish.segment, published.manifest_version, validation.volume)
         return published
 
     def report(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from recsys.pipelines.errors import PipelineError
 from recsys.pipelines.run import GateFailed
+from recsys.pipelines.summary import of_artifacts, of_days, of_files
 
 if TYPE_CHECKING:
     from recsys.domain.ports import SourceFiles
@@ -34,17 +35,21 @@ def run_all(
 ) -> Ran:
     """Ingest, canonicalise, validate, compute and publish; without ``publish`` a dry run.
 
-    ``note`` is told where the report is, which is written whether it was published or not.
+    ``note`` is told what the stages came to, and where the report is, which is written whether it was published or not.
 
     Raises:
         GateFailed: the events are not good enough.
         PipelineError: it could not go on, or there was nothing to publish.
         RecsysError: the publish was refused.
     """
-    pipeline.ingest(sources)
-    pipeline.canonicalise()
+    note(of_files(pipeline.ingest(sources)))
+    note(of_days(pipeline.canonicalise(), pipeline.wish.window))
+    if aside := pipeline.set_aside():
+        note(f"What was set aside, and why: {aside}")
     validation = pipeline.validate()
     made = pipeline.compute() if validation.passed else []
+    if validation.passed:
+        note(of_artifacts(made))
     published = None
     try:
         if not validation.passed:

@@ -44,7 +44,7 @@ class Gates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     min_volume_ratio: Annotated[float, Meta(ge=0, le=1)] = 0.5
     max_volume_ratio: Annotated[float, Meta(ge=1)] = 2.0
     max_drift: Share = 0.5
-    """Largest total variation distance between the items' shares of events, now and at the last published run."""
+    """Largest total variation distance between the items' shares of events, now and at the run before."""
 
 
 class Popularity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
@@ -12,19 +12,21 @@ if TYPE_CHECKING:
 
 
 class JoinedSources:
-    """The files of several sources, each under the label of its source."""
+    """The files of several sources, each under the label of its source; what two of them name is one file."""
 
-    def __init__(self, sources: Mapping[str, SourceFiles]) -> None:
-        self._sources = dict(sources)
+    def __init__(self, sources: Sequence[tuple[str, SourceFiles]]) -> None:
+        self._sources = tuple(sources)
+        self._listed: dict[str, tuple[SourceFiles, SourceFile]] = {}
 
     def files(self) -> list[SourceFile]:
-        return sorted(
-            msgspec.structs.replace(file, name=f"{label}/{file.name}")
-            for label, source in self._sources.items()
+        self._listed = {
+            f"{label}/{file.name}" if label else file.name: (source, file)
+            for label, source in self._sources
             for file in source.files()
-        )
+        }
+        return sorted(msgspec.structs.replace(file, name=name) for name, (_, file) in self._listed.items())
 
     def open(self, file: SourceFile) -> BinaryIO:
-        label = max((label for label in self._sources if file.name.startswith(f"{label}/")), key=len)
-        own = msgspec.structs.replace(file, name=file.name[len(label) + 1 :])
-        return self._sources[label].open(own)
+        """One of those that ``files`` has listed."""
+        source, own = self._listed[file.name]
+        return source.open(own)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from recsys.pipelines.compute import segment_folder
 from recsys.pipelines.gates import MOST_ROWS, Gate, Input, distance, judge
 from recsys.pipelines.ingest import SetAsideLine, StagedFile, set_aside_of
 from recsys.pipelines.place import Place, read_json, replacing, write_json, write_table
+from recsys.pipelines.published_runs import ITEMS, PublishedRun
 from recsys.pipelines.visits import day_of
 from recsys.pipelines.window import day_number
 
@@ -25,7 +25,7 @@ TOP_ITEMS: Final = 20
 
 
 class Validation(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdicts on one input, and what a report shows of it. ``drift``: against the last published run, if any."""
+    """The verdicts on one input, and what a report shows of it. ``drift``: against the run before, if any."""
 
     fingerprint: str
     gates: list[Gate]
@@ -47,10 +47,6 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True):
         return all(gate.passed for gate in self.gates)
 
 
-class _Published(msgspec.Struct, frozen=True, kw_only=True):
-    volume: dict[str, int]
-
-
 def item_counts(events: Expression) -> Expression:
     """Of selected events: item_id, count int64."""
     return events.group_by("item_id").agg(count=events.count().cast("int64"))
@@ -62,22 +58,24 @@ def day_counts(engine: Engine, events: Expression) -> Expression:
     return dated.group_by("day").agg(count=dated.count().cast("int64"))
 
 
-def validate(place: Place, inputs: Inputs, files: list[StagedFile], canonical: Canonical) -> Validation:
-    """Judge a window, and remember the verdict."""
+def validate(
+    place: Place, inputs: Inputs, files: list[StagedFile], canonical: Canonical, before: PublishedRun
+) -> Validation:
+    """Judge a window beside the run ``before``, and remember the verdict."""
     items = _counts(inputs, item_counts(inputs.events), "item_id") if inputs.tables else {}
     by_day = _counts(inputs, day_counts(inputs.engine, inputs.events), "day") if inputs.tables else {}
     days = inputs.window.days()
     volume = {day.isoformat(): by_day.get(day_number(day), 0) for day in days}
-    before, items_before = _last_published(place, inputs.segment)
     set_aside: dict[str, int] = {}
     for file in files:
         for reason, count in file.set_aside.items():
             set_aside[reason] = set_aside.get(reason, 0) + count
     found = Input(
         days=days, volume=volume, items=items, read=sum(file.events for file in files), set_aside=set_aside,
-        duplicates=canonical.duplicates, examples=_examples(place, files), before=before, items_before=items_before,
+        duplicates=canonical.duplicates, examples=_examples(place, files),
+        before=before.volume, items_before=before.items,
     )  # fmt: skip
-    drift, drifted = distance(items, items_before) if items_before else (None, [])
+    drift, drifted = distance(items, before.items) if before.items else (None, [])
     validation = Validation(
         fingerprint=inputs.fingerprints["events"],
         gates=judge(found, inputs.settings.gates),
@@ -94,21 +92,13 @@ def validate(place: Place, inputs: Inputs, files: list[StagedFile], canonical: C
         drifted=drifted,
     )
     write_json(place.at(segment_folder(inputs.segment), "validation.json"), validation)
-    write_table(place.at(segment_folder(inputs.segment), "items.parquet"), _table(items))
+    write_table(place.at(segment_folder(inputs.segment), ITEMS), _table(items))
     return validation
 
 
 def read_validation(place: Place, segment: str | None) -> Validation | None:
     """The last verdict."""
     return read_json(place.at(segment_folder(segment), "validation.json"), Validation)
-
-
-def remember_published(place: Place, segment: str | None, validation: Validation) -> None:
-    """What the next run is compared with."""
-    folder = segment_folder(segment)
-    table = pq.read_table(place.at(folder, "items.parquet"))
-    write_table(place.at(folder, "published_items.parquet"), table)
-    write_json(place.at(folder, "published.json"), _Published(volume=validation.volume))
 
 
 def write_set_aside(place: Place, files: list[StagedFile]) -> None:
@@ -136,17 +126,6 @@ def _table(items: dict[str, int]) -> pa.Table:
     return pa.table(
         {"item_id": pa.array(names, pa.string()), "count": pa.array([items[name] for name in names], pa.int64())}
     )
-
-
-def _last_published(place: Place, segment: str | None) -> tuple[dict[str, int], dict[str, int]]:
-    folder = segment_folder(segment)
-    published = read_json(place.at(folder, "published.json"), _Published)
-    path = place.at(folder, "published_items.parquet")
-    if published is None or not path.exists():
-        return {}, {}
-    table = pq.read_table(path)
-    items = dict(zip(table.column("item_id").to_pylist(), table.column("count").to_pylist(), strict=True))
-    return published.volume, items
 
 
 def _examples(place: Place, files: list[StagedFile]) -> list[str]:

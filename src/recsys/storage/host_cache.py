@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from recsys.domain.artifact import BLOB_SUFFIX
-from recsys.domain.errors import ArtifactIncompatible, NotReady
+from recsys.domain.errors import ArtifactIncompatible, ArtifactStoreNotReady
 from recsys.storage.blob_names import check_content
 from recsys.storage.host_files import host_lock, sync_directory
 from recsys.storage.whole_file import IN_THE_MAKING, map_file
@@ -54,14 +54,18 @@ class HostCache:
                     content = await self._fetched(name, file, fetch())
                 return content
         except OSError as error:
-            raise NotReady(f"The cache {self._directory} cannot be used: {error.strerror or error}.") from error
+            raise ArtifactStoreNotReady(
+                f"The cache {self._directory} cannot be used: {error.strerror or error}."
+            ) from error
 
     async def forget(self, sha256: str) -> None:
         """Look at what is kept under this hash again before it is believed. Raises NotReady."""
         try:
             await asyncio.to_thread(self._forget, self._directory / f"{sha256}{BLOB_SUFFIX}")
         except OSError as error:
-            raise NotReady(f"The cache {self._directory} cannot be used: {error.strerror or error}.") from error
+            raise ArtifactStoreNotReady(
+                f"The cache {self._directory} cannot be used: {error.strerror or error}."
+            ) from error
 
     def _forget(self, file: Path) -> None:
         with suppress(FileNotFoundError):

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from recsys.domain.errors import ArtifactIncompatible, NotFound, NotReady
+from recsys.domain.errors import ArtifactIncompatible, ArtifactStoreNotReady, NotFound
 from recsys.domain.ports import BlobInfo
 from recsys.storage.blob_names import check_content, check_name, check_prefix, check_size, hash_in
 from recsys.storage.whole_file import IN_THE_MAKING, map_file, write_whole
@@ -116,7 +116,9 @@ class LocalBlobStore:
         try:
             yield
         except OSError as error:
-            raise NotReady(f"The artifact store {self._root} cannot be used: {error.strerror or error}.") from error
+            raise ArtifactStoreNotReady(
+                f"The artifact store {self._root} cannot be used: {error.strerror or error}."
+            ) from error
 
 
 def _is_name(name: str) -> bool:

@@ -12,7 +12,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from recsys.domain.errors import NotFound, NotReady
+from recsys.domain.errors import ArtifactStoreNotReady, NotFound
 from recsys.domain.ports import BlobInfo
 from recsys.storage.blob_names import check_name, check_prefix, check_size, hash_in
 
@@ -37,6 +37,11 @@ def open_s3(url: str) -> S3Store:
     parts = urlsplit(url)
     prefix = parts.path.strip("/") or None
     return S3Store(parts.netloc, prefix=prefix, client_options=_CLIENT, retry_config=_RETRY)
+
+
+def client_words(error: BaseError) -> str:
+    """What the store's client says of an error, without the dump of its structures."""
+    return str(error).partition("\n\nDebug source")[0]
 
 
 class ObjectStoreBlobStore:
@@ -106,5 +111,7 @@ def _asking() -> Iterator[None]:
         yield
     except BaseError as error:
         # The client's words may hold addresses and request ids: they are for the log.
-        _log.warning("the artifact store refuses or cannot be reached: %s", error)
-        raise NotReady(f"The artifact store cannot be used: {type(error).__name__}; the log says more.") from error
+        _log.warning("the artifact store refuses or cannot be reached: %s", client_words(error))
+        raise ArtifactStoreNotReady(
+            f"The artifact store cannot be used: {type(error).__name__}; the log says more."
+        ) from error

@@ -9,6 +9,7 @@ import obstore
 from obstore.exceptions import BaseError
 
 from recsys.domain.ports import SourceFile
+from recsys.storage.object_store_blobs import client_words
 from recsys.storage.source_folder import is_wanted
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class SourceObjects:
         try:
             listed = [each for batch in obstore.list(self._store) for each in batch]
         except BaseError as error:
-            raise OSError(f"The object store cannot be read: {error}") from error
+            raise OSError(f"The object store cannot be read: {client_words(error)}") from error
         return sorted(
             SourceFile(name=each["path"], size=each["size"], version=each["e_tag"] or str(each["last_modified"]))
             for each in listed
@@ -42,7 +43,7 @@ class SourceObjects:
         try:
             return io.BufferedReader(_Object(obstore.open_reader(self._store, file.name)), _READ_AHEAD)
         except BaseError as error:
-            raise OSError(f"{file.name} cannot be read: {error}") from error
+            raise OSError(f"{file.name} cannot be read: {client_words(error)}") from error
 
 
 class _Object(io.RawIOBase):
@@ -63,7 +64,7 @@ class _Object(io.RawIOBase):
             try:
                 content = self._reader.read(len(room)).to_bytes()
             except BaseError as error:
-                raise OSError(str(error)) from error
+                raise OSError(client_words(error)) from error
             room[: len(content)] = content
         return len(content)
 

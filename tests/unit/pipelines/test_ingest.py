@@ -1,5 +1,6 @@
 """Whatever a source holds is counted: as an event, as another surface's, or as set aside with its place and reason."""
 
+import gzip
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -210,3 +211,52 @@ def test_set_aside_lines_are_json_even_of_bytes_that_are_no_text(tmp_path: Path)
     place, (file,) = stage(tmp_path)
     line = msgspec.json.decode(set_aside_of(place, file).read_bytes())
     assert line["excerpt"] == "\\xff\\xfe"
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.NDJSON.GZ", "a.csv.gz"])
+def test_packed_files_are_read_like_others(tmp_path: Path, name: str) -> None:
+    lines = json.dumps(GOOD) if "csv" not in name else ",".join(GOOD) + "\n" + ",".join(GOOD.values())
+    write(tmp_path, gzip.compress(lines.encode() + b"\n{bad\n"), name)
+    place, (file,) = stage(tmp_path)
+    assert (file.events, [reason for _, reason in aside(place, file)]) == (1, ["malformed"])
+    assert rows(place, [file])[0]["item_id"] == "a"
+
+
+@pytest.mark.parametrize("content", [b"not packed", gzip.compress(json.dumps(GOOD).encode() * 500)[:-9]])
+def test_a_packed_file_that_is_not_whole_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    write(tmp_path, content, "a.jsonl.gz")
+    with pytest.raises(PipelineError, match=r"a\.jsonl\.gz cannot be unpacked"):
+        stage(tmp_path)
+
+
+def test_a_line_that_is_too_long_when_unpacked_is_set_aside(tmp_path: Path) -> None:
+    write(tmp_path, gzip.compress(b"x" * 5_000_000 + b"\n" + json.dumps(GOOD).encode() + b"\n"), "a.jsonl.gz")
+    place, (file,) = stage(tmp_path)
+    assert (file.events, aside(place, file)) == (1, [("a.jsonl.gz:1", "line_too_long")])
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_record(tmp_path: Path) -> None:
+    write(tmp_path, b"\xef\xbb\xbf" + json.dumps(GOOD).encode() + b"\n")
+    _, (file,) = stage(tmp_path)
+    assert (file.events, file.set_aside) == (1, {})
+
+
+def test_ids_that_parquet_keeps_as_whole_numbers_are_those_of_a_csv(tmp_path: Path) -> None:
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    table = pa.table(
+        {"event_id": [1, 2], "type": ["view"] * 2, "at": [at] * 2, "item_id": [7, 8], "user_id": [5, None]}
+    )
+    (tmp_path / "in").mkdir()
+    pq.write_table(table, tmp_path / "in" / "a.parquet")
+    place, (file,) = stage(tmp_path)
+    assert [(row["event_id"], row["item_id"]) for row in rows(place, [file])] == [("1", "7")]
+    assert rows(place, [file])[0]["user_id"] == subject_key(SALT, TENANT_ID, "user_id", "5")
+    assert aside(place, file) == [("a.parquet:2", "no_user")]
+
+
+def test_a_file_that_does_not_say_what_it_is_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, b"hello", "notes.txt")
+    judge = Judge(TENANT_ID, frozenset({"shop"}), "home", NOW, SubjectKeys(SALT))
+    with pytest.raises(PipelineError, match=r"notes\.txt does not say what it is") as refused:
+        ingest(Place.of(tmp_path, TENANT_ID, "home"), SourceFolder(tmp_path / "in" / "notes.txt"), judge, 99, silent)
+    assert ".jsonl" in refused.value.hints[0]

@@ -53,7 +53,7 @@ class Shop:
         return Pipeline(wish, self.directory / "work", settings, SubjectKeys(b"0123456789abcdef"), NOW)
 
     def read(self, pipeline: Pipeline) -> Pipeline:
-        pipeline.ingest(JoinedSources({"in": SourceFolder(self.directory / "in")}))
+        pipeline.ingest(JoinedSources([("in", SourceFolder(self.directory / "in"))]))
         pipeline.canonicalise()
         pipeline.validate()
         return pipeline
@@ -114,7 +114,7 @@ async def test_events_that_were_not_validated_are_not_published(shop: Shop) -> N
     shop.put(events(80))
     pipeline = shop.read(shop.pipeline())
     shop.put(events(90))
-    pipeline.ingest(JoinedSources({"in": SourceFolder(shop.directory / "in")}))
+    pipeline.ingest(JoinedSources([("in", SourceFolder(shop.directory / "in"))]))
     pipeline.canonicalise()
     with pytest.raises(NothingToPublish, match="not validated"):
         await pipeline.publish(pipeline.compute(), shop.publisher)
@@ -165,7 +165,7 @@ def test_a_run_that_goes_on_with_the_same_files_under_other_names_reads_nothing_
     shop.put(events(40))
     shop.read(shop.pipeline())  # it never said that it had ended
     pipeline = shop.pipeline()
-    pipeline.ingest(JoinedSources({"elsewhere/in": SourceFolder(shop.directory / "in")}))
+    pipeline.ingest(JoinedSources([("elsewhere/in", SourceFolder(shop.directory / "in"))]))
     assert pipeline.canonicalise().duplicates == 0
     assert pipeline.validate().read == 40
 

@@ -14,6 +14,8 @@ CONTENTS = {
     "b.jsonl": b"one\ntwo\n",
     "2026/a.csv": b"x",
     "C.PARQUET": b"",
+    "d.jsonl.gz": b"",
+    "e.parquet.gz": b"no",
     "notes.txt": b"no",
     ".hidden/d.jsonl": b"no",
 }
@@ -41,7 +43,12 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
 
 def test_files_of_events_are_listed_in_order_and_others_left_out(make: Make) -> None:
     files = make(CONTENTS).files()
-    assert [(file.name, file.size) for file in files] == [("2026/a.csv", 1), ("C.PARQUET", 0), ("b.jsonl", 8)]
+    assert [(file.name, file.size) for file in files] == [
+        ("2026/a.csv", 1),
+        ("C.PARQUET", 0),
+        ("b.jsonl", 8),
+        ("d.jsonl.gz", 0),
+    ]
 
 
 def test_a_file_can_be_read_by_lines_and_wound_back(make: Make) -> None:
