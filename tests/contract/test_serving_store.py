@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import msgspec
 import pytest
-from sqlalchemy import literal_column, update
+from sqlalchemy import ColumnElement, literal_column, update
 
 from recsys.control.invalidate import Target, invalidate
 from recsys.control.load_rows import LoadFormat, LoadOutcome, load_rows
@@ -356,4 +356,4 @@ async def test_what_was_read_beside_something_that_fails_is_not_forgotten(
     assert (await head_of(serving_store, tenant)).surfaces == {"home": 1}
 
 
-NO_TIME = literal_column("'-infinity'")
+NO_TIME: ColumnElement[datetime] = literal_column("'-infinity'")

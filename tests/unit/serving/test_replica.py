@@ -14,6 +14,7 @@ from recsys.domain.replica import ReplicaReport
 from recsys.service.metrics import Metrics
 from recsys.serving import keeper as keeper_module
 from recsys.serving.answer import recommend
+from recsys.serving.background import aside
 from recsys.serving.presence import Presence
 from recsys.serving.replica import Replica
 from recsys.serving.snapshot import Snapshot
@@ -425,7 +426,6 @@ async def test_what_was_read_before_a_restore_follows_no_invalidation_after_it(
     store.change("id-one", revision=5, invalidations=5)
     gate = asyncio.Event()
     async with running(store, seen) as replica:
-        aside = keeper_module.aside
 
         async def slowly(*given: Any) -> Any:
             await gate.wait()
@@ -438,7 +438,7 @@ async def test_what_was_read_before_a_restore_follows_no_invalidation_after_it(
         store.change("id-one", revision=3, invalidations=1)
         for _ in range(2):
             await replica._poll()
-        monkeypatch.setattr(keeper_module, "aside", aside)
+        monkeypatch.undo()
         gate.set()
         await reading
         await replica.catch_up()
