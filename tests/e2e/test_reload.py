@@ -73,8 +73,8 @@ async def test_reloads_under_load_fail_no_request(
         assert tally.sent_away >= reloads * len(PAUSES_S), "who was connected to a worker that ended was told so"
 
 
-async def test_changes_and_events_during_a_reload_are_all_kept(sqlite_template: SqliteTemplate, tmp_path: Path) -> None:
-    with serve(sqlite_template.fresh(), tmp_path, workers=2) as server, server.client() as client:
+async def test_changes_and_events_during_a_reload_are_all_kept(database_url: str, tmp_path: Path) -> None:
+    with serve(database_url, tmp_path, workers=2) as server, server.client() as client:
         set_up(client)
         async with load(server.url, recommends, changes, events, pauses_s=(0.001, 0.01, 0.3)) as tallies:
             await reload(server)

@@ -46,12 +46,9 @@ class DrainingServer(uvicorn.Server):
         await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take note that it is to end; and if it does not listen yet, let go of the sockets, however long a start takes.
-
-        Else clients would wait in their queues, for nobody, until they are reset.
-        """
+        """Take note that it is to end; and if it does not listen yet, let go of the sockets."""
         super().handle_exit(sig, frame)
-        if not self._listens:
+        if not self._listens:  # a start may take long, and clients would wait in their queues, for nobody
             for each in self._sockets:
                 each.close()
 
