@@ -22,8 +22,9 @@ from tests.support.shell import by_hand
 
 NAMES = ("one", "two", "three")
 GARBAGE = (
-    "update tenant_configs_current set updated_at = 'yesterday'",
-    "update tenant_configs_current set updated_at = cast(x'ff' as text)",
+    ("update tenant_configs_current set updated_at = 'yesterday'", True),
+    # What the driver says of this is what it says when the file is gone.
+    ("update tenant_configs_current set updated_at = cast(x'ff' as text)", False),
 )
 
 
@@ -49,16 +50,17 @@ async def read_all(store: SqlServingStore, tenants: list[Tenant]) -> list[Tenant
     return await asyncio.gather(*(store.documents(tenant.id) for tenant in tenants), return_exceptions=True)
 
 
-@pytest.mark.parametrize("statement", GARBAGE, ids=["no time", "no text"])
-async def test_rows_of_one_tenant_that_cannot_be_read_are_not_the_others_trouble_for_long(
-    sqlite_template: SqliteTemplate, clock: FakeClock, actor: Actor, statement: str
+@pytest.mark.parametrize(("statement", "at_once"), GARBAGE, ids=["no time", "no text"])
+async def test_rows_of_one_tenant_that_cannot_be_read_are_not_the_others_trouble(
+    sqlite_template: SqliteTemplate, clock: FakeClock, actor: Actor, statement: str, at_once: bool
 ) -> None:
     """On SQLite, whose columns take anything that is written by hand."""
     url = sqlite_template.fresh()
     async with stored(url, clock, actor) as (store, tenants):
         good = f"update tenant_configs_current set updated_at = now() where tenant_id = '{tenants[1].id}'"
         by_hand(url, f"{statement} where tenant_id = '{tenants[1].id}'")
-        await read_all(store, tenants)
+        if not at_once:
+            await read_all(store, tenants)
         for _ in range(2):
             one, two, three = await read_all(store, tenants)
             assert [isinstance(each, TenantDocuments) for each in (one, two, three)] == [True, False, True]

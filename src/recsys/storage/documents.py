@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import cache
 from itertools import groupby, islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from sqlalchemy import JSON, and_, any_, bindparam, func, literal, or_, select, union_all
 from sqlalchemy.dialects import postgresql
@@ -17,11 +17,14 @@ from recsys.domain.ports import TenantDocuments
 from recsys.storage.schema import DOCUMENTS, invalidations, tenants
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Row, ScalarSelect, Select
 
     from recsys.storage.engine import Database
+
+Asked: TypeAlias = "Mapping[str, asyncio.Future[TenantDocuments]]"
+"""Whoever waits for the documents of a tenant, by its id."""
 
 _AT_ONCE: Final = 16
 """Tenants in one statement, at most: a document may be large, and nobody should wait for those of all."""
@@ -34,8 +37,8 @@ class DocumentsReader:
 
     So what is answered was read after the question, and a thousand changes take a few connections' time, not all.
 
-    Whoever took part in a statement that failed is read alone from then on, until that goes well: rows of one tenant
-    that cannot be read must not keep the others waiting for theirs.
+    Whoever took part in a statement that failed is read alone, at once and from then on until that goes well: rows of
+    one tenant that cannot be read must not keep the others waiting for theirs.
     """
 
     def __init__(self, database: Database) -> None:
@@ -55,22 +58,31 @@ class DocumentsReader:
 
     async def _read_asked(self) -> None:
         while self._asked:
-            asked = {tenant_id: self._asked.pop(tenant_id) for tenant_id in self._next()}
-            try:
-                found = await self._find(list(asked))
-            except BaseException as error:
-                self._suspects |= asked.keys()
-                for answer in asked.values():
-                    _refuse(answer, error)
-                if not isinstance(error, Exception):
-                    raise
-            else:
-                self._suspects -= asked.keys()
-                for tenant_id, answer in asked.items():
-                    if tenant_id in found:
-                        answer.set_result(found[tenant_id])
-                    else:
-                        _refuse(answer, TenantNotFound())
+            await self._answer({tenant_id: self._asked.pop(tenant_id) for tenant_id in self._next()})
+
+    async def _answer(self, asked: Asked) -> None:
+        try:
+            found = await self._find(list(asked))
+        except NotReady as error:  # most likely of the database, so no reason to ask for each
+            self._suspects |= asked.keys()
+            _refuse(asked, error)
+        except Exception as error:  # noqa: BLE001 - given to whoever it concerns
+            self._suspects |= asked.keys()
+            if len(asked) == 1:
+                _refuse(asked, error)
+                return
+            for tenant_id, answer in asked.items():
+                await self._answer({tenant_id: answer})
+        else:
+            self._suspects -= asked.keys()
+            for tenant_id, answer in asked.items():
+                if tenant_id in found:
+                    answer.set_result(found[tenant_id])
+                else:
+                    _refuse({tenant_id: answer}, TenantNotFound())
+        finally:
+            for answer in asked.values():
+                answer.cancel()  # if this task is ended, nobody waits for ever; who was answered does not notice
 
     def _next(self) -> list[str]:
         """Whom to read by the next statement: who asked first, and others with it unless it is to be read alone."""
@@ -91,9 +103,10 @@ class DocumentsReader:
         }
 
 
-def _refuse(answer: asyncio.Future[TenantDocuments], error: BaseException) -> None:
-    answer.set_exception(error) if isinstance(error, Exception) else answer.cancel()
-    answer.cancelled() or answer.exception()  # seen: whoever asked may have given up
+def _refuse(asked: Asked, error: Exception) -> None:
+    for answer in asked.values():
+        answer.set_exception(error)
+        answer.exception()  # seen: whoever asked may have given up
 
 
 def _together(tenant_id: str, found: Sequence[Row[Any]]) -> TenantDocuments:
