@@ -332,7 +332,7 @@ async def test_a_tenant_wide_rollback_quarantines_every_version_that_it_leaves(
     assert [each.code for each in outcome.warnings] == ["QUARANTINED"] * 2
     found = await list_quarantined(store, tenant.id)
     assert {(each.name, each.version) for each in found} == {("config", left[0]), ("manifest/home", left[1])}
-    assert {each.reason for each in found} == {"Moved away from by a rollback."}
+    assert {each.reason for each in found} == {"moved away from by a rollback"}
     with pytest.raises(VersionQuarantined, match=r"\(and 1 more, see quarantined\)") as caught:
         await roll_back_tenant(store, actor, tenant.id, RollbackRequest(revision=4), ANYTHING)
     assert [each.name for each in quarantined_in(caught.value)] == ["config", "manifest/home"]

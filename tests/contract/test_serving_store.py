@@ -4,7 +4,9 @@ import io
 import json
 from datetime import UTC, date, datetime
 
+import msgspec
 import pytest
+from sqlalchemy import ColumnElement, literal_column, update
 
 from recsys.control.invalidate import Target, invalidate
 from recsys.control.load_rows import LoadFormat, LoadOutcome, load_rows
@@ -21,7 +23,7 @@ from recsys.domain.ports import TenantHead
 from recsys.domain.tenant import Tenant, TenantSettings
 from recsys.storage.control_store import SqlControlStore
 from recsys.storage.engine import Database
-from recsys.storage.schema import surfaces
+from recsys.storage.schema import api_keys, surfaces, tenants
 from recsys.storage.serving_store import SqlServingStore
 from tests.support.clock import FakeClock
 from tests.support.documents import CONFIG, HOME, config, manifest, put, version_of
@@ -315,3 +317,43 @@ async def test_items_alone_are_those_of_all_rows(
     assert (alone.data_revision, alone.load_id) == (whole.data_revision, whole.load_id)
     assert len(alone.items) > 0
     assert len(alone.popularity) == 0
+
+
+async def test_a_key_that_cannot_be_read_opens_nothing_and_the_others_open_what_they_did(
+    store: SqlControlStore,
+    serving_store: SqlServingStore,
+    clock: FakeClock,
+    actor: Actor,
+    tenant: Tenant,
+    database: Database,
+) -> None:
+    """Written by hand with a role that there is not, or by a later release with one that this does not know."""
+    good, _ = await create_key(store, clock, actor, tenant.id, "shop", Role.SERVING)
+    bad, _ = await create_key(store, clock, actor, tenant.id, "by hand", Role.SERVING)
+    async with database.write() as connection:
+        await connection.execute(update(api_keys).where(api_keys.c.id == bad.id).values(role="Admin"))
+
+    overview = await serving_store.overview()
+
+    assert [key.id for key in overview.keys] == [good.id]
+    assert [head.tenant.id for head in overview.heads] == [tenant.id]
+
+
+async def test_what_was_read_beside_something_that_fails_is_not_forgotten(
+    store: SqlControlStore, serving_store: SqlServingStore, actor: Actor, tenant: Tenant, database: Database
+) -> None:
+    """A load is read together with a tenant's row that makes no sense; once that is put right, the load is known."""
+    await serving_store.overview()
+    right = tenant.created_at
+    await load(store, actor, tenant, "popularity", POPULARITY)
+    async with database.write() as connection:
+        await connection.execute(update(tenants).values(created_at=NO_TIME))
+    with pytest.raises(msgspec.ValidationError):
+        await serving_store.overview()
+    async with database.write() as connection:
+        await connection.execute(update(tenants).values(created_at=right))
+
+    assert (await head_of(serving_store, tenant)).surfaces == {"home": 1}
+
+
+NO_TIME: ColumnElement[datetime] = literal_column("'-infinity'")

@@ -1,11 +1,13 @@
 """SIGHUP replaces the workers one by one under load, and no request fails."""
 
 import asyncio
+import errno
 import itertools
 import json
 import os
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -71,8 +73,8 @@ async def test_reloads_under_load_fail_no_request(
         assert tally.sent_away >= reloads * len(PAUSES_S), "who was connected to a worker that ended was told so"
 
 
-async def test_changes_and_events_during_a_reload_are_all_kept(sqlite_template: SqliteTemplate, tmp_path: Path) -> None:
-    with serve(sqlite_template.fresh(), tmp_path, workers=2) as server, server.client() as client:
+async def test_changes_and_events_during_a_reload_are_all_kept(database_url: str, tmp_path: Path) -> None:
+    with serve(database_url, tmp_path, workers=2) as server, server.client() as client:
         set_up(client)
         async with load(server.url, recommends, changes, events, pauses_s=(0.001, 0.01, 0.3)) as tallies:
             await reload(server)
@@ -171,6 +173,7 @@ async def test_a_service_ends_in_time_whatever_its_connections_do(
         await asyncio.sleep(0.3)
         server.process.send_signal(sent)
         began = time.monotonic()
+        await until(lambda: is_refused(port), within_s=0.8)
         assert await idle[0].read() == b""
         assert time.monotonic() - began > 0.9, "an idle connection is kept for drain_s"
         await until(lambda: server.process.poll() is not None, within_s=15)
@@ -179,3 +182,24 @@ async def test_a_service_ends_in_time_whatever_its_connections_do(
         assert 2.9 < took_s < 8
         idle[1].close()
         half[1].close()
+
+
+async def test_a_service_that_ends_in_the_middle_of_a_reload_keeps_nobody_waiting(
+    sqlite_template: SqliteTemplate, tmp_path: Path, release: Path
+) -> None:
+    """The new worker has taken the sockets over and takes its time to start."""
+    with serve(sqlite_template.fresh(), tmp_path) as server:
+        port, starting = int(server.url.rsplit(":", 1)[1]), tmp_path / "starting"
+        with (release / "bootstrap" / "wiring.py").open("a") as wiring:
+            wiring.write(f"\nimport time\n\nopen({str(starting)!r}, 'w').close()\ntime.sleep(3)\n")
+        os.kill(server.process.pid, signal.SIGHUP)
+        await until(starting.exists, within_s=20)
+        server.process.send_signal(signal.SIGTERM)
+        await until(lambda: is_refused(port), within_s=0.8)
+        await until(lambda: server.process.poll() is not None, within_s=15)
+        assert server.process.returncode == 0
+
+
+def is_refused(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED

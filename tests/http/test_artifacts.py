@@ -123,6 +123,17 @@ def test_the_kinds_that_are_not_published_stay_unless_told_otherwise(shell: Shel
     assert shell.read("manifest", "get", *HERE)["manifest"]["current"] == {"cooc": cooc.uri}
 
 
+def test_publishing_what_is_under_quarantine_again_takes_a_reason(shell: Shell) -> None:
+    for number in (1, 2):
+        shell.run("artifacts", "publish", f"popularity=popularity-{number}.arrow", *HERE)
+    shell.run("manifest", "rollback", *HERE, "--steps", "1", "--quarantine", "-m", "empty lists")
+    again = ("artifacts", "publish", "popularity=popularity-2.arrow", *HERE)
+    said = shell.run(*again, expect=1)
+    assert "is under quarantine" in said
+    assert "the same command with --override-quarantine" in said
+    shell.run(*again, "--override-quarantine", "it was the client")
+
+
 def test_garbage_is_shown_then_removed_and_cannot_be_gone_back_to(shell: Shell) -> None:
     for number in (1, 2):
         shell.run("artifacts", "publish", f"popularity=popularity-{number}.arrow", *HERE)

@@ -218,3 +218,17 @@ async def test_the_description_shows_it(dev: httpx.AsyncClient) -> None:
         assert "X-Override-Quarantine" in {each["name"] for each in parameters}, path
     assert "quarantine" in document["components"]["schemas"]["RollbackRequest"]["properties"]
     assert "quarantined" in document["components"]["schemas"]["ConfigDocumentAnswer"]["properties"]
+
+
+async def test_a_replayed_rollback_does_not_call_live_what_has_been_moved_away_from(dev: httpx.AsyncClient) -> None:
+    made = await make(dev)
+    override = {"X-Override-Quarantine": "once more", "Idempotency-Key": "k"}
+    codes = []
+    for target in (None, made[0]):
+        if target:
+            (await dev.post(f"{CONFIG}/rollback", json={"to": target})).raise_for_status()
+        answer = (await dev.post(f"{CONFIG}/rollback", json={"to": made[1]}, headers=override)).json()
+        assert (answer["config_version"], answer["quarantined"]["reason"]) == (made[1], "empty lists")
+        codes.append([each["code"] for each in answer["warnings"]])
+    assert codes == [["CURRENT_QUARANTINED"], []]
+    assert (await dev.get(CONFIG)).json()["config_version"] == made[0]

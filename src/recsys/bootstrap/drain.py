@@ -11,6 +11,7 @@ import uvicorn
 if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
+    from types import FrameType
 
 READINESS = "/readyz"
 _LOOK_EVERY_S = 0.05
@@ -36,6 +37,20 @@ class DrainingServer(uvicorn.Server):
         """Turns of the main loop; 0: does not listen yet."""
         self._drain_s = drain_s
         self._waits = waits
+        self._sockets: Sequence[socket.socket] = ()
+        self._listens = False
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve on sockets until told to end."""
+        self._sockets = sockets or ()
+        await super().serve(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take note that it is to end; and if it does not listen yet, let go of the sockets."""
+        super().handle_exit(sig, frame)
+        if not self._listens:  # a start may take long, and clients would wait in their queues, for nobody
+            for each in self._sockets:
+                each.close()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application, then listen on the sockets, which are given."""
@@ -56,6 +71,7 @@ class DrainingServer(uvicorn.Server):
             )
             return made
 
+        self._listens = True
         loop = asyncio.get_running_loop()
         for each in sockets:
             self.servers.append(await loop.create_server(make_protocol, sock=each, backlog=self.config.backlog))

@@ -203,8 +203,9 @@ class Supervisor:
         """End all workers, each drained; who comes now is refused as soon as the last of them has stopped to accept."""
         for each in self._sockets:
             each.close()
-        if self._coming is not None:
-            _bury(self._coming)
+        if self._coming is not None:  # it may listen already, and have requests
+            self._workers.append(self._coming)
+            self._coming = None
         for worker in list(self._workers):
             self._retire(worker)
         while self._retiring:

@@ -17,8 +17,8 @@ from recsys.cli.collect_garbage import collect
 from recsys.cli.command import Session, console, register
 from recsys.cli.document import Document, tenant_path
 from recsys.cli.failure import Failure, Misused
-from recsys.cli.options import Reason, Surface, Tenant
-from recsys.cli.put import Claim, put_document, reason_header
+from recsys.cli.options import OverrideQuarantine, Reason, Surface, Tenant
+from recsys.cli.put import Claim, override_header, put_document, reason_header
 from recsys.cli.source import read_source
 from recsys.domain.artifact import BLOB_SUFFIX, Address
 from recsys.domain.document import MANIFEST
@@ -91,12 +91,14 @@ def publish(
         bool, typer.Option("--only", help="Take the kinds that are not given out of the manifest.")
     ] = False,
     reason: Reason = None,
+    override_quarantine: OverrideQuarantine = None,
 ) -> None:
     """Store artifacts and serve a surface from them. Other kinds stay as they are.
 
     The files are checked and stored first; the last step changes the manifest, like any document.
     """
     reasons, store = reason_header(reason), Store(open_blobs(session.api.target.db))
+    reasons |= override_header(override_quarantine)
     given = {kind: (file, memoryview(read_source(file))) for kind, file in map(_read_file, files)}
     found = session.api.get(tenant_path(tenant)).json()
     uris = {

@@ -9,12 +9,16 @@ from recsys.domain.tenant import Tenant
 
 
 class DocumentOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a document stands after a request; ``changed`` False: it stood there before. No pointer: cleared."""
+    """Where a document stands after a request; ``changed`` False: it stood there before. No pointer: cleared.
+
+    ``live`` False: it stood there after an earlier request that this one repeats, and has moved on since.
+    """
 
     tenant: Tenant
     ref: DocumentRef
     pointer: Pointer | None
     changed: bool
+    live: bool = True
     warnings: list[Lint] = []
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from recsys.domain.document import DocumentRef, Version
     from recsys.domain.ports import ControlStore, Move, TenantTransaction
 
-NO_REASON = "Moved away from by a rollback."
+NO_REASON = "moved away from by a rollback"
 STILL_LIVE = Lint(
     code="CURRENT_QUARANTINED",
     detail="The current version is under quarantine and still live; POST …/rollback moves away from it.",

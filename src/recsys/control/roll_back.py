@@ -102,7 +102,8 @@ async def roll_back_document(  # noqa: PLR0913 - the last one is where artifacts
         key = _key(idempotency_key, ref, request)
         if key is not None and (used := await _used(transaction, key)):
             pointer = await _pointer_at(transaction, ref, used.revision)
-            return DocumentOutcome(tenant=tenant, ref=ref, pointer=pointer, changed=False)
+            live = _etag(pointer) == _etag(await transaction.pointer(tenant.id, ref))
+            return DocumentOutcome(tenant=tenant, ref=ref, pointer=pointer, changed=False, live=live)
         current = await transaction.pointer(tenant.id, ref)
         target, warnings = await find_target(transaction, ref, request)
         changed = judge(preconditions, current, target.etag if target else None, required=False)
@@ -206,6 +207,10 @@ async def _pointer_at(transaction: TenantTransaction, ref: DocumentRef, revision
     return Pointer(
         version=version, revision=entry.revision, updated_at=entry.occurred_at, updated_by_sub=entry.actor_sub
     )
+
+
+def _etag(pointer: Pointer | None) -> str | None:
+    return pointer.version.etag if pointer else None
 
 
 async def _moves(transaction: TenantTransaction, wanted: Pointers) -> list[Move]:

@@ -197,7 +197,7 @@ async def _served(call: Call, outcome: DocumentOutcome, *, waits: bool) -> Respo
     length = len(outcome.pointer.version.text) if outcome.pointer else 0
     answer.warnings = await aside(length + items, _lint, call, outcome)
     answer.warnings += [*outcome.warnings, *_not_served(call, outcome)]
-    if answer.quarantined is not None:
+    if answer.quarantined is not None and outcome.live:
         answer.warnings.append(STILL_LIVE)
     return _respond(outcome.ref, answer)
 

@@ -140,9 +140,12 @@ class Keeper:
             await self._served.fill(epoch, documents=part)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, trying again every second would not help
             self._refused = (epoch, documents.revision)
-            self._note_unreadable(documents.revision, [error])
+            refusals: Sequence[Exception] = [error]
         else:
-            self._note_unreadable(documents.revision, part.unreadable)
+            refusals = part.unreadable
+        if epoch != self._served.epoch:  # restored meanwhile: what was read says nothing about the database as it is
+            return
+        self._note_unreadable(documents.revision, refusals)
         self._invalidations = max(self._invalidations, invalidations)
         self._start_signals()
         self._note_moved()

@@ -5,37 +5,46 @@ from __future__ import annotations
 import asyncio
 from functools import cache
 from itertools import groupby, islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from sqlalchemy import JSON, and_, any_, bindparam, func, literal, or_, select, union_all
 from sqlalchemy.dialects import postgresql
 
 from recsys.domain.document import KINDS, DocumentRef
-from recsys.domain.errors import TenantNotFound
+from recsys.domain.errors import NotReady, TenantNotFound
 from recsys.domain.history import Pointers
 from recsys.domain.ports import TenantDocuments
 from recsys.storage.schema import DOCUMENTS, invalidations, tenants
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Row, ScalarSelect, Select
 
     from recsys.storage.engine import Database
 
+Asked: TypeAlias = "Mapping[str, asyncio.Future[TenantDocuments]]"
+"""Whoever waits for the documents of a tenant, by its id."""
+
 _AT_ONCE: Final = 16
 """Tenants in one statement, at most: a document may be large, and nobody should wait for those of all."""
+_PATIENCE_S: Final = 10.0
+"""Everybody waits for a statement, so one whose connection has died unnoticed must not last as long as TCP does."""
 
 
 class DocumentsReader:
     """Reads documents by one statement at a time; who asks while it runs is answered by the next one, together.
 
     So what is answered was read after the question, and a thousand changes take a few connections' time, not all.
+
+    Whoever took part in a statement that failed is read alone, at once and from then on until that goes well: rows of
+    one tenant that cannot be read must not keep the others waiting for theirs.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._asked: dict[str, asyncio.Future[TenantDocuments]] = {}
+        self._suspects: set[str] = set()
         self._reading: asyncio.Task[None] | None = None
 
     async def read(self, tenant_id: str) -> TenantDocuments:
@@ -48,34 +57,56 @@ class DocumentsReader:
         return await asyncio.shield(answer)  # who gives up does not take it from others
 
     async def _read_asked(self) -> None:
-        while asked := dict(islice(self._asked.items(), _AT_ONCE)):
-            for tenant_id in asked:
-                del self._asked[tenant_id]
-            try:
-                found = await self._find(list(asked))
-            except BaseException as error:
-                for answer in asked.values():
-                    _refuse(answer, error)
-                if not isinstance(error, Exception):
-                    raise
-            else:
-                for tenant_id, answer in asked.items():
-                    if tenant_id in found:
-                        answer.set_result(found[tenant_id])
-                    else:
-                        _refuse(answer, TenantNotFound())
+        while self._asked:
+            await self._answer({tenant_id: self._asked.pop(tenant_id) for tenant_id in self._next()})
+
+    async def _answer(self, asked: Asked) -> None:
+        try:
+            found = await self._find(list(asked))
+        except NotReady as error:  # most likely of the database, so no reason to ask for each
+            self._suspects |= asked.keys()
+            _refuse(asked, error)
+        except Exception as error:  # noqa: BLE001 - given to whoever it concerns
+            self._suspects |= asked.keys()
+            if len(asked) == 1:
+                _refuse(asked, error)
+                return
+            for tenant_id, answer in asked.items():
+                await self._answer({tenant_id: answer})
+        else:
+            self._suspects -= asked.keys()
+            for tenant_id, answer in asked.items():
+                if tenant_id in found:
+                    answer.set_result(found[tenant_id])
+                else:
+                    _refuse({tenant_id: answer}, TenantNotFound())
+        finally:
+            for answer in asked.values():
+                answer.cancel()  # if this task is ended, nobody waits for ever; who was answered does not notice
+
+    def _next(self) -> list[str]:
+        """Whom to read by the next statement: who asked first, and others with it unless it is to be read alone."""
+        first = next(iter(self._asked))
+        if first in self._suspects:
+            return [first]
+        return list(islice((each for each in self._asked if each not in self._suspects), _AT_ONCE))
 
     async def _find(self, tenant_ids: list[str]) -> dict[str, TenantDocuments]:
         query = _query(is_postgresql=self._database.is_postgresql)
-        rows = await self._database.look(query, {"tenants": tenant_ids})
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                rows = await self._database.look(query, {"tenants": tenant_ids})
+        except TimeoutError as error:
+            raise NotReady(f"Documents could not be read within {_PATIENCE_S:.0f} s.") from error
         return {
             tenant_id: _together(tenant_id, list(mine)) for tenant_id, mine in groupby(rows, lambda row: str(row.id))
         }
 
 
-def _refuse(answer: asyncio.Future[TenantDocuments], error: BaseException) -> None:
-    answer.set_exception(error) if isinstance(error, Exception) else answer.cancel()
-    answer.cancelled() or answer.exception()  # seen: whoever asked may have given up
+def _refuse(asked: Asked, error: Exception) -> None:
+    for answer in asked.values():
+        answer.set_exception(error)
+        answer.exception()  # seen: whoever asked may have given up
 
 
 def _together(tenant_id: str, found: Sequence[Row[Any]]) -> TenantDocuments:

@@ -6,6 +6,7 @@ database gives each table as one JSON text, in one statement, and only a text th
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
 _SURFACE: Final = ("tenant_id", "namespace", "data_revision", "load_id")
 _NO_SURFACES: Final[Mapping[str, Any]] = {}
 
@@ -39,7 +41,8 @@ class OverviewReader:
         self._database = database
         self._tenants = _Decoded(list[Tenant])
         self._surfaces = _Decoded(list[tuple[str, str, int, str | None]])
-        self._keys = _Decoded(list[ApiKey])
+        self._keys = _DecodedKeys(list[ApiKey])
+        self._taken: tuple[object, object] | None = None
         self._data: dict[str, dict[str, int]] = {}
         self._loads: dict[str, dict[str, str]] = {}
         self._heads: list[TenantHead] = []
@@ -51,15 +54,21 @@ class OverviewReader:
             found = (await connection.execute(self._query)).one()
         read_at: datetime | None
         read_at, tenants_text, surfaces_text, keys_text = found
-        # Each is taken over, whatever the others are: no `or` here.
-        moved = [self._surfaces.take(surfaces_text), self._tenants.take(tenants_text)]
+        self._surfaces.take(surfaces_text)
+        self._tenants.take(tenants_text)
         self._keys.take(keys_text)
-        if moved[0]:
-            self._data, self._loads = _by_tenant(self._surfaces.value)
-        if any(moved):
-            known = {head.tenant.id: head for head in self._heads}
-            self._heads = [self._head(tenant, known.get(tenant.id)) for tenant in self._tenants.value]
+        self._take_over()
         return Overview(heads=self._heads, keys=self._keys.value, read_at=read_at or now)
+
+    def _take_over(self) -> None:
+        """Follow what was decoded, be it by this read or by an earlier one that then failed at something else."""
+        taken = (self._surfaces.value, self._tenants.value)
+        if self._taken is not None and taken[0] is self._taken[0] and taken[1] is self._taken[1]:
+            return
+        self._data, self._loads = _by_tenant(self._surfaces.value)
+        known = {head.tenant.id: head for head in self._heads}
+        self._heads = [self._head(tenant, known.get(tenant.id)) for tenant in self._tenants.value]
+        self._taken = taken
 
     def _head(self, tenant: Tenant, known: TenantHead | None) -> TenantHead:
         data, loads = self._data.get(tenant.id, {}), self._loads.get(tenant.id, {})
@@ -77,12 +86,32 @@ class _Decoded(Generic[T]):
         # SQLite has 0 and 1 for what is false and true.
         self._decoder = msgspec.json.Decoder(type_, strict=False)
 
-    def take(self, text: str) -> bool:
-        """Decode a text, and say whether it differs from the one before."""
-        if text == self._text:
-            return False
-        self.value, self._text = self._decoder.decode(text), text
-        return True
+    def take(self, text: str) -> None:
+        """Decode a text, unless it is the one before."""
+        if text != self._text:
+            self.value, self._text = self._decode(text), text
+
+    def _decode(self, text: str) -> list[T]:
+        return self._decoder.decode(text)
+
+
+class _DecodedKeys(_Decoded[ApiKey]):
+    """Keys, without those that nobody can read: written by hand, say, or with a role that only a later release knows.
+
+    Such a key opens nothing. Refusing all of them for its sake would keep every replica from following anything.
+    """
+
+    def _decode(self, text: str) -> list[ApiKey]:
+        try:
+            return super()._decode(text)
+        except msgspec.ValidationError:
+            found = []
+            for row in msgspec.json.decode(text, type=list[dict[str, Any]]):
+                try:
+                    found.append(msgspec.convert(row, ApiKey, strict=False))
+                except msgspec.ValidationError as error:
+                    _log.error("API key %s opens nothing, since it cannot be read: %s", row.get("id"), error)
+            return found
 
 
 def _by_tenant(

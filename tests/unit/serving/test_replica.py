@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from copy import copy
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from recsys.domain.replica import ReplicaReport
 from recsys.service.metrics import Metrics
 from recsys.serving import keeper as keeper_module
 from recsys.serving.answer import recommend
+from recsys.serving.background import aside
 from recsys.serving.presence import Presence
 from recsys.serving.replica import Replica
 from recsys.serving.snapshot import Snapshot
@@ -415,3 +417,30 @@ async def test_a_report_says_nothing_of_a_tenant_whose_database_may_have_been_re
         assert replica.report().tenants["id-one"].revision is None
         await replica.catch_up()
         assert replica.report().tenants["id-one"].revision == 0
+
+
+async def test_what_was_read_before_a_restore_follows_no_invalidation_after_it(
+    store: FakeServingStore, seen: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large document is on its way to being read when the database falls back, and its counters with it."""
+    store.change("id-one", revision=5, invalidations=5)
+    gate = asyncio.Event()
+    async with running(store, seen) as replica:
+
+        async def slowly(*given: Any) -> Any:
+            await gate.wait()
+            return await aside(*given)
+
+        store.put("id-one", "rules", BLOCK_A)
+        monkeypatch.setattr(keeper_module, "aside", slowly)
+        reading = asyncio.create_task(replica.catch_up("id-one"))
+        await asyncio.sleep(0.05)
+        store.change("id-one", revision=3, invalidations=1)
+        for _ in range(2):
+            await replica._poll()
+        monkeypatch.undo()
+        gate.set()
+        await reading
+        await replica.catch_up()
+        assert served(replica, "id-one").revision == 3
+        assert replica.report().tenants["id-one"].invalidations == 1
