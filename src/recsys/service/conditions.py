@@ -11,7 +11,7 @@ from litestar.params import HeaderParameter
 from recsys.domain.errors import InvalidRequest
 from recsys.domain.precondition import Preconditions, read_preconditions
 from recsys.domain.tenant import Tenant
-from recsys.service.call import IN_TENANT, AnyRequest, Given
+from recsys.service.call import IN_KNOWN_TENANT, AnyRequest, Given
 from recsys.service.reason import OVERRIDE_QUARANTINE, bad_reason, read_reason
 
 
@@ -70,7 +70,7 @@ def override_of(
 
 
 CONDITIONS = {
-    **IN_TENANT,
+    **IN_KNOWN_TENANT,
     "preconditions": Provide(preconditions_of, sync_to_thread=False),
     "idempotency_key": Provide(idempotency_key_of, sync_to_thread=False),
     "override": Provide(override_of, sync_to_thread=False),

@@ -28,6 +28,8 @@ Asked: TypeAlias = "Mapping[str, asyncio.Future[TenantDocuments]]"
 
 _AT_ONCE: Final = 16
 """Tenants in one statement, at most: a document may be large, and nobody should wait for those of all."""
+_REST_S: Final = 0.01
+"""Between two statements: who asks alone is answered at once, and those who ask all the time are answered together."""
 _PATIENCE_S: Final = 10.0
 """Everybody waits for a statement, so one whose connection has died unnoticed must not last as long as TCP does."""
 
@@ -59,6 +61,7 @@ class DocumentsReader:
     async def _read_asked(self) -> None:
         while self._asked:
             await self._answer({tenant_id: self._asked.pop(tenant_id) for tenant_id in self._next()})
+            await asyncio.sleep(_REST_S)
 
     async def _answer(self, asked: Asked) -> None:
         try:
