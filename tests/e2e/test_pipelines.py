@@ -97,7 +97,7 @@ def test_a_run_publishes_and_the_same_again_changes_nothing(shop: Shop) -> None:
     assert set(before) == {"popularity", "cooc", "implicit", "session_seq", "session_knn", "history"}
     again = shop.run()
     assert (again.exit_code, shop.manifest()) == (0, before)
-    assert "served already" in again.stdout
+    assert "current already" in again.stdout
     assert "nightly" in shop.call("history", "--json").stdout
 
 
@@ -118,7 +118,7 @@ def test_a_run_that_is_killed_leaves_what_is_served_and_goes_on_from_its_last_ch
     resumed = shop.manifest()
     assert before is None or checkpoint.stat().st_ino == before
     (shop.directory / "work").rename(shop.directory / "put away")
-    assert "served already" in shop.run().stdout
+    assert "current already" in shop.run().stdout
     assert shop.manifest() == resumed
 
 
@@ -240,7 +240,7 @@ def test_stage_by_stage_is_the_same_as_a_run(shop: Shop) -> None:
         assert shop.manifest() is None
     assert shop.run(stage="publish").exit_code == 0
     by_stage = shop.manifest()
-    assert "served already" in shop.run().stdout
+    assert "current already" in shop.run().stdout
     assert shop.manifest() == by_stage
 
 

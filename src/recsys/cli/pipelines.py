@@ -83,7 +83,7 @@ def publish(session: PipelineSession) -> None:
 
 
 def _became(published: Published) -> str:
-    what = "Published" if published.changed else "The same artifacts were served already"
+    what = "Published" if published.changed else "The same artifacts are current already"
     return f"{what}: manifest {published.manifest_version[:12]}, revision {published.revision}."
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the manifest. ``changed``: false when these very artifacts were served already."""
+    """What became of the manifest. ``changed``: false when these very artifacts were current already."""
 
     manifest_version: str
     revision: int

@@ -90,7 +90,7 @@ def page(report: Report) -> str:
 
 def _outcome(report: Report) -> str:
     if report.published:
-        what = "Published" if report.published.changed else "The same artifacts were served already"
+        what = "Published" if report.published.changed else "The same artifacts are current already"
         version = escape(report.published.manifest_version)
         return f'<p class="ok">{what}: manifest <code>{version}</code>, revision {report.published.revision}.</p>'
     if not report.validation.passed:
