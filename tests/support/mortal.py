@@ -75,9 +75,9 @@ def _watch_transactions(fate: Fate) -> None:
     write = Database.write
 
     @asynccontextmanager
-    async def watched(self: Database, queue: str = "") -> AsyncIterator[Any]:
+    async def watched(self: Database, queue: str = "", *, makes_file: bool = False) -> AsyncIterator[Any]:
         fate.begin()
-        async with write(self, queue) as connection:
+        async with write(self, queue, makes_file=makes_file) as connection:
             yield connection
         fate.reach("after-commit")
         fate.end()

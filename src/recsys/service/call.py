@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from litestar.params import PathParameter, QueryParameter, SkipValidation
 from msgspec import Meta
 
 from recsys.domain.access import Actor, Permission, Principal
-from recsys.domain.errors import Fault, InvalidRequest, NotReady, TenantNotFound
+from recsys.domain.errors import Fault, InvalidRequest, TenantNotFound
 from recsys.domain.names import EXTERNAL_ID_PATTERN, SURFACE_PATTERN, UUID_PATTERN
 from recsys.domain.tenant import Tenant
 from recsys.domain.validation import decode
@@ -34,8 +33,6 @@ AnyRequest: TypeAlias = "Request[Any, Any, Any]"
 
 ZonedTime = Annotated[datetime, Meta(tz=True)]
 MAX_PAGE = 200
-DATABASE_TIMEOUT_S = 5.0
-"""A database that hangs is as good as gone: people who ask must hear of it."""
 Limit: TypeAlias = Annotated[int, QueryParameter(ge=1, description=f"Entries per page; at most {MAX_PAGE}.")]
 Number: TypeAlias = Annotated[int | None, QueryParameter(ge=0, le=2**53 - 1)]
 Time: TypeAlias = Annotated[str | None, QueryParameter(description="An RFC 3339 time, exclusive.")]
@@ -86,11 +83,7 @@ async def find_tenant(call: Call, reference: str, permission: Permission, known:
     """
     if not (re.match(EXTERNAL_ID_PATTERN, reference) or re.match(UUID_PATTERN, reference)):
         raise TenantNotFound
-    try:
-        async with asyncio.timeout(DATABASE_TIMEOUT_S):
-            tenant = known or await call.service.store.tenant(reference)
-    except TimeoutError:
-        raise NotReady from None
+    tenant = known or await call.service.store.tenant(reference)
     call.principal.require(permission, tenant.id)
     return tenant
 

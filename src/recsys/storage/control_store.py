@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from sqlalchemy import exc, insert, select, text
 
-from recsys.domain.errors import Fault, Overloaded, TenantNotFound, Unprocessable
+from recsys.domain.errors import Fault, NotReady, Overloaded, TenantNotFound, Unprocessable
 from recsys.storage import rows
-from recsys.storage.engine import PATIENCE_S, is_lock_timeout, was_lost
+from recsys.storage.engine import ANSWER_S, PATIENCE_S, is_lock_timeout, was_lost
 from recsys.storage.load import write_rows
 from recsys.storage.locking import lock_tenant
 from recsys.storage.reader import SqlReader, tenant_query
@@ -51,7 +51,11 @@ class SqlControlStore:
 
     async def tenant(self, reference: str) -> Tenant:
         """A tenant as it is now, in one round trip. Raises TenantNotFound."""
-        found = await self._database.look(*tenant_query(reference))
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                found = await self._database.look(*tenant_query(reference))
+        except TimeoutError:
+            raise NotReady from None
         if not found:
             raise TenantNotFound
         return rows.to_tenant(found[0])
@@ -120,7 +124,8 @@ class SqlControlStore:
 async def _lock(connection: AsyncConnection, reference: str) -> Locked | None:
     """The locked tenant; None when a lock cannot be had now, or the connection is gone: nothing was done yet."""
     try:
-        return await lock_tenant(connection, reference)
+        async with asyncio.timeout(ANSWER_S):  # more than it waits for any lock
+            return await lock_tenant(connection, reference)
     except exc.DBAPIError as error:
         if is_lock_timeout(error) or was_lost(error):
             return None

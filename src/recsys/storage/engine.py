@@ -33,6 +33,8 @@ UNAVAILABLE = ("08", "28", "3D", "53", "55000", "57P")
 to, resources, shutting down or starting up)."""
 PATIENCE_S = 10.0
 """How long a writer waits for its turn, and for each lock."""
+ANSWER_S = 5.0
+"""How long the first statement of a transaction may take: a database that hangs is as good as gone."""
 _NAME_DIGITS = 16
 _ATTEMPTS = 2
 _NOTHING = text("select 1")
@@ -80,7 +82,8 @@ class Database:
         for _ in range(_ATTEMPTS):
             connection = await self._reader.connect()
             try:
-                await connection.execute(_NOTHING)
+                async with asyncio.timeout(ANSWER_S):
+                    await connection.execute(_NOTHING)
             except BaseException as error:
                 await connection.close()
                 if not was_lost(error):
@@ -114,11 +117,16 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def write(self, queue: str = "") -> AsyncIterator[AsyncConnection]:
-        """A writing transaction, committed when the block ends well. ``queue`` names whom it has to wait for."""
+    async def write(self, queue: str = "", *, makes_file: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A writing transaction, committed when the block ends well.
+
+        ``queue`` names whom it has to wait for; ``makes_file``: an SQLite file that is not there is made.
+        """
         async with self._turn(queue):
             with _translated():
                 await self._follow_file()
+                if not makes_file:
+                    self._require_file()
                 async with self._writer.begin() as connection:
                     yield connection
 
@@ -161,7 +169,7 @@ class Database:
             lock.release()
 
     def _require_file(self) -> None:
-        """Raises NotReady: there is no such file, and reading it would make an empty one."""
+        """Raises NotReady: there is no such file, and using it would make an empty one."""
         if self._file is not None and self._identity is None:
             raise NotReady(f"There is no database file {self._file.name}.")
 

@@ -52,7 +52,7 @@ async def _run(database: Database, action: Callable[[Config], None]) -> None:
         config.attributes["connection"] = connection
         action(config)
 
-    async with database.write() as connection:
+    async with database.write(makes_file=True) as connection:
         await connection.run_sync(in_transaction)
 
 
