@@ -136,7 +136,7 @@ def _home(port: int, user_id: str) -> list[str]:
 
 def test_the_printed_commands_work_as_printed(demo: Path, tmp_path: Path) -> None:
     port = _free_port()
-    with _staying("--dir", str(demo), "--port", str(port)) as said:
+    with _staying("--dir", str(demo), "--port", str(port), cwd=tmp_path) as said:
         assert f"Open http://127.0.0.1:{port}/docs" in said
         commands = re.findall(r"^  (curl .*(?:(?<=\\)\n.*)*)", said, re.MULTILINE)
         answers = [_typed(each, tmp_path) for each in commands]
@@ -149,6 +149,7 @@ def test_the_printed_commands_work_as_printed(demo: Path, tmp_path: Path) -> Non
         told = _typed("\n".join(by_command), tmp_path)
     assert "blocked" in told
     assert "Published: manifest" in told
+    assert "served by all 1 replicas within" in told
     assert "manifest.update" in told
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False)
@@ -168,6 +169,7 @@ def test_the_bad_manifest_of_the_readme_is_published_and_rolled_back_as_it_is_wr
         again = _run("--dir", str(demo), "--port", str(_free_port()), "--tour")
     published, bad, good = told.split("---\n")
     assert "Published: manifest" in published
+    assert "served by all 1 replicas within" in published
     wrong, right = json.loads(bad.splitlines()[0]), json.loads(good.splitlines()[0])
     assert wrong["meta"]["manifest_version"][:12] in published
     assert wrong["meta"]["manifest_version"] != right["meta"]["manifest_version"]
@@ -189,9 +191,9 @@ def _typed(commands: str, cwd: Path) -> str:
 
 
 @contextmanager
-def _staying(*options: str) -> Iterator[str]:
+def _staying(*options: str, cwd: Path | None = None) -> Iterator[str]:
     """What a demo says that goes on until the end of the block, when it is stopped as a person does."""
-    process = subprocess.Popen([*COMMAND, *options], env=_environment(), stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*COMMAND, *options], env=_environment(), cwd=cwd, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process.stdout:
         said = ""

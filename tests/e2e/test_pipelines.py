@@ -93,6 +93,7 @@ def test_a_run_publishes_and_the_same_again_changes_nothing(shop: Shop) -> None:
     shop.put()
     first = shop.run("--reason", "nightly")
     assert (first.exit_code, first.stdout.split(":")[0]) == (0, "Published")
+    assert first.stdout.splitlines()[-1] == "No replica is running: whoever starts will serve it."
     before = shop.manifest()
     assert set(before) == {"popularity", "cooc", "implicit", "session_seq", "session_knn", "history"}
     again = shop.run()

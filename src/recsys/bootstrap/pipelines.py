@@ -15,12 +15,13 @@ from recsys.domain.subject import SubjectKeys
 from recsys.pipelines.sources import JoinedSources
 from recsys.storage.control_store import SqlControlStore
 from recsys.storage.engine import open_database
+from recsys.storage.replica_registry import SqlReplicaRegistry
 from recsys.storage.salt import read_salt
 from recsys.storage.source_folder import SourceFolder
 
 if TYPE_CHECKING:
     from recsys.bootstrap.settings import Settings
-    from recsys.domain.ports import BlobStore, Clock, ControlStore, SourceFiles
+    from recsys.domain.ports import BlobStore, Clock, ControlStore, ReplicaRegistry, SourceFiles
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class PipelineParts:
     """``event_log``: the directory of the service's log. ``keys`` has no salt when there is none."""
 
     store: ControlStore
+    replicas: ReplicaRegistry
     blobs: BlobStore
     keys: SubjectKeys
     event_log: Path
@@ -49,6 +51,7 @@ async def pipeline_parts(settings: Settings) -> AsyncIterator[PipelineParts]:
         salt = settings.subject_salt.encode() if settings.subject_salt else read_salt(directory)
         yield PipelineParts(
             store=SqlControlStore(database, clock),
+            replicas=SqlReplicaRegistry(database),
             blobs=open_blobs(settings, beside(database)),
             keys=SubjectKeys(salt),
             event_log=directory,

@@ -95,7 +95,8 @@ def publish(
 ) -> None:
     """Store artifacts and serve a surface from them. Other kinds stay as they are.
 
-    The files are checked and stored first; the last step changes the manifest, like any document.
+    The files are checked and stored first; the last step changes the manifest, like any document, and waits until every
+    replica serves it, two seconds at most.
     """
     reasons, store = reason_header(reason), Store(open_blobs(session.api.target.db))
     reasons |= override_header(override_quarantine)
@@ -110,7 +111,7 @@ def publish(
     current = read_manifest(before["manifest"]) if before else None
     changed = make_manifest(current, found["external_id"], surface, uris, only=only)
     claim = Claim(None, document.version_in(before), before["revision"] if before else None, force=False)
-    put_document(session, document, msgspec.json.encode(changed), claim, reasons)
+    put_document(session, document, msgspec.json.encode(changed), claim, reasons, wait=True)
 
 
 def _read_file(text: str) -> tuple[ArtifactKind, Path]:

@@ -9,20 +9,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from recsys.cli.command import console, reporting
 from recsys.cli.database import database_errors, require_file, require_schema
 from recsys.cli.failure import Failure, Misused
 from recsys.cli.hints import hints_for_job
 from recsys.cli.person import os_user
+from recsys.control.converge import converge
 from recsys.domain.access import Actor
 from recsys.domain.errors import InvalidRequest, NotReady, RecsysError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from recsys.bootstrap.pipelines import PipelineParts
     from recsys.bootstrap.settings import Settings
     from recsys.cli.pipeline_options import PipelineOptions
+    from recsys.control.converge import Receipt
     from recsys.domain.ports import SourceFiles
     from recsys.domain.tenant import Tenant
     from recsys.pipelines.compute import Made
@@ -30,6 +34,9 @@ if TYPE_CHECKING:
     from recsys.pipelines.run import Pipeline
     from recsys.pipelines.settings import PipelineSettings
     from recsys.pipelines.validate import Validation
+
+_PATIENCE_S: Final = 10.0
+"""How long a job waits for the replicas: longer than a person, since signals are files that they have to fetch."""
 
 
 class NotPublished(Failure):
@@ -75,6 +82,11 @@ class PipelineSession:
 
         return self.runner.run(self.pipeline.publish(made, publisher))
 
+    def converge(self, published: Published) -> Receipt:
+        """Wait until every replica serves what was published, or a while has passed."""
+        revision = published.revision
+        return self.runner.run(converge(self.parts.replicas, self.tenant.id, revision=revision, cap_s=_PATIENCE_S))
+
     def require(self, validation: Validation) -> None:
         """Fail when a gate has."""
         from recsys.pipelines.run import GateFailed
@@ -86,12 +98,12 @@ class PipelineSession:
         """Say something that is not the answer."""
         console(stderr=True).print(text, soft_wrap=True)
 
-    def answer(self, value: Any, said: str | None = None) -> None:
+    def answer(self, value: Any, said: RenderableType | None = None) -> None:
         """Print the result with ``--json``, else what is to be said of it."""
         if self.options.as_json:
             print(json.dumps(value, ensure_ascii=False))
         elif said is not None:
-            print(said)
+            console().print(said, soft_wrap=True)
 
 
 @contextmanager

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import typer
+from rich.console import Group
 
 from recsys.cli.pipeline_options import OPTIONS, take_options
 from recsys.cli.pipeline_session import PipelineSession, opened_session
+from recsys.cli.replicas import receipt
 from recsys.cli.tune import tune
 
 if TYPE_CHECKING:
@@ -31,13 +33,18 @@ def run(session: PipelineSession) -> None:
     """Run all stages: ingest, canonicalise, validate, compute, publish.
 
     Exit code 0 when it was published (with --dry-run: when it could be), 1 when it failed, 2 when a gate failed or
-    there was nothing to publish. A run that was interrupted goes on where it was.
+    there was nothing to publish. A run that was interrupted goes on where it was. What was published is waited for
+    until every replica serves it, ten seconds at most.
     """
     from recsys.pipelines.run_all import run_all
 
     publishing = None if session.options.dry_run else session.publish
     ran = run_all(session.pipeline, session.sources(), publishing, session.now, session.note)
-    session.answer(json.loads(ran.report.read_bytes()), _became(ran.published) if ran.published else None)
+    report = json.loads(ran.report.read_bytes())
+    if ran.published is None:
+        session.answer(report)
+    else:
+        _answer_published(session, report, ran.published)
 
 
 def ingest(session: PipelineSession) -> None:
@@ -79,12 +86,15 @@ def publish(session: PipelineSession) -> None:
     """Publish what was computed of validated events. Exit code 2 when there is nothing, or a gate failed."""
     published = session.publish(session.pipeline.compute())
     session.pipeline.end()
-    session.answer(msgspec.to_builtins(published), _became(published))
+    _answer_published(session, msgspec.to_builtins(published), published)
 
 
-def _became(published: Published) -> str:
+def _answer_published(session: PipelineSession, answer: dict[str, Any], published: Published) -> None:
+    """What became of the manifest, and who serves it; the answer has that as its ``receipt``."""
+    answer["receipt"] = msgspec.to_builtins(session.converge(published))
     what = "Published" if published.changed else "The same artifacts are current already"
-    return f"{what}: manifest {published.manifest_version[:12]}, revision {published.revision}."
+    became = f"{what}: manifest {published.manifest_version[:12]}, revision {published.revision}."
+    session.answer(answer, Group(became, *receipt(answer)))
 
 
 _STAGES: dict[str, Callable[[PipelineSession], None]] = {

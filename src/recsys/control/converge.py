@@ -40,7 +40,7 @@ class ReplicaReceipt(msgspec.Struct, kw_only=True):
 
 
 class Receipt(msgspec.Struct, kw_only=True):
-    """Whether every live replica serves a change, waited for at most two seconds; ``reason``: why that is not known."""
+    """Whether every live replica serves a change; ``reason``: why that is not known."""
 
     converged: bool
     waited_ms: float
