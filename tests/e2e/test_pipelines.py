@@ -91,7 +91,9 @@ def shop(sqlite_template: SqliteTemplate, tmp_path: Path) -> Shop:
 
 def test_a_run_publishes_and_the_same_again_changes_nothing(shop: Shop) -> None:
     shop.put()
+    (shop.directory / "in" / "notes.txt").write_text("no event")
     first = shop.run("--reason", "nightly")
+    assert "Left out, since their names do not end like events: 1 (" in first.stderr
     assert (first.exit_code, first.stdout.split(":")[0]) == (0, "Published")
     assert first.stdout.splitlines()[-1] == "No replica is running: whoever starts will serve it."
     before = shop.manifest()

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from recsys.pipelines.settings import PipelineSettings
     from recsys.pipelines.validate import Validation
 
+_SOME: Final = 3
 _PATIENCE_S: Final = 10.0
 """How long a job waits for the replicas: longer than a person, since signals are files that they have to fetch."""
 
@@ -65,11 +66,16 @@ class PipelineSession:
 
         log = self.parts.event_log if self.options.event_log or not self.options.source else None
         try:
-            return open_sources(self.options.source, log, self.tenant.id, self.options.work)
+            sources = open_sources(self.options.source, log, self.tenant.id, self.options.work)
         except FileNotFoundError as error:
             raise Misused(
                 str(error), "Name a file or folder with --source; without one, the service's log is read."
             ) from None
+        with suppress(OSError):  # who reads them says so
+            if names := sources.left_out():
+                some = ", ".join(names[:_SOME]) + (", …" if len(names) > _SOME else "")
+                self.note(f"Left out, since their names do not end like events: {len(names):,} ({some}).")
+        return sources
 
     def publish(self, made: Sequence[Made]) -> Published:
         """Publish in the name of the person at the keyboard."""

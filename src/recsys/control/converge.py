@@ -53,6 +53,8 @@ async def converge(
 ) -> Receipt:
     """Wait until every live replica serves a committed change, or ``cap_s`` have passed; never raises for want of it.
 
+    Nobody waits for a replica that has read the change and says that it cannot serve it.
+
     ``revision``: the tenant's; ``invalidations``: the number that a request to read again has.
     """
     waiting = _Waiting(registry, tenant_id, revision, invalidations)
@@ -81,7 +83,7 @@ class _Waiting:
         return monotonic() - self._began
 
     async def look(self) -> bool:
-        """Read every replica's row; whether all of them serve the change."""
+        """Read every replica's row; whether all of them serve the change, or have said that they cannot."""
         async with asyncio.timeout(max(CAP_S - self.passed_s(), _LAST_LOOK_S)):
             roster = await self._registry.roster()
         tenant_id, revision, invalidations = self._change
@@ -91,7 +93,7 @@ class _Waiting:
                 tenant_id=tenant_id, committed_by=roster.read_at, revision=revision, invalidations=invalidations
             )
         self._found = {each.id: self._judge(each, roster, self._wanted) for each in roster.replicas}
-        return self._all_converged()
+        return all(each.status in ("converged", "incompatible") for each in self._found.values())
 
     async def pause(self) -> None:
         """Give replicas time; those that have not looked by now may not have heard, and are told again, once."""
@@ -104,14 +106,11 @@ class _Waiting:
 
     def receipt(self, reason: str | None) -> Receipt:
         return Receipt(
-            converged=reason is None and self._all_converged(),
+            converged=reason is None and all(each.status == "converged" for each in self._found.values()),
             waited_ms=_ms(self.passed_s()),
             replicas=list(self._found.values()),
             reason=reason,
         )
-
-    def _all_converged(self) -> bool:
-        return all(each.status == "converged" for each in self._found.values())
 
     def _judge(self, replica: ReplicaRow, roster: Roster, wanted: Change) -> ReplicaReceipt:
         verdict, before = judge_replica(replica, roster, wanted), self._found.get(replica.id)

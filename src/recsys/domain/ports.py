@@ -467,5 +467,8 @@ class SourceFiles(Protocol):
     def files(self) -> list[SourceFile]:
         """What there is, in order of name. Raises OSError."""
 
+    def left_out(self) -> list[str]:
+        """The names of what lies there and is taken for something else, by its ending. Raises OSError."""
+
     def open(self, file: SourceFile) -> BinaryIO:
         """Read a file from its beginning; it can be wound back. Raises OSError."""

@@ -20,13 +20,18 @@ class JoinedSources:
 
     def files(self) -> list[SourceFile]:
         self._listed = {
-            f"{label}/{file.name}" if label else file.name: (source, file)
-            for label, source in self._sources
-            for file in source.files()
+            _labelled(label, file.name): (source, file) for label, source in self._sources for file in source.files()
         }
         return sorted(msgspec.structs.replace(file, name=name) for name, (_, file) in self._listed.items())
+
+    def left_out(self) -> list[str]:
+        return sorted(_labelled(label, name) for label, source in self._sources for name in source.left_out())
 
     def open(self, file: SourceFile) -> BinaryIO:
         """One of those that ``files`` has listed."""
         source, own = self._listed[file.name]
         return source.open(own)
+
+
+def _labelled(label: str, name: str) -> str:
+    return f"{label}/{name}" if label else name

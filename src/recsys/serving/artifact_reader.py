@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class ManifestRefused(Exception):
     """An artifact of a manifest cannot be served, so nothing of the manifest is.
 
-    ``kind``, ``uri`` and ``reason``: which one, and why. ``final``: it stays so until the manifest changes or somebody
-    asks for it to be read again; else it is worth trying again.
+    ``kind``, ``uri`` and ``reason``: which one, and why. ``final``: unless somebody mends it, it stays so until the
+    manifest changes.
     """
 
     def __init__(self, kind: str, uri: str, reason: str, *, final: bool) -> None:

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
+_FINAL_PAUSE_S: Final = 300.0
+"""Bytes that are wrong stay so, and hashing them is work; but publishing them again mends them in their place."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
     source: SignalSource
     refused: bool
-    final: bool
     pause_s: float
     again_at: float
 
@@ -43,14 +44,14 @@ class Failures:
         return any(not failure.refused for failure in self._of.values())
 
     def note(self, surface: str, source: SignalSource, error: Exception) -> None:
-        """A surface could not be served from this source. What is not final is worth another try ever more rarely."""
+        """A surface could not be served from this source. Another try is worth it ever more rarely."""
         before = self._of.get(surface)
         pause_s = _FIRST_PAUSE_S
-        if before is not None and before.source == source:
+        if isinstance(error, ManifestRefused) and error.final:
+            pause_s = _FINAL_PAUSE_S
+        elif before is not None and before.source == source:
             pause_s = min(2 * before.pause_s, _LONGEST_PAUSE_S)
-        refused = isinstance(error, ManifestRefused)
-        final = isinstance(error, ManifestRefused) and error.final
-        self._of[surface] = _Failure(source, refused, final, pause_s, monotonic() + pause_s)
+        self._of[surface] = _Failure(source, isinstance(error, ManifestRefused), pause_s, monotonic() + pause_s)
 
     def forget(self, surface: str) -> None:
         """All is well with a surface."""
@@ -61,9 +62,9 @@ class Failures:
         self._of = {surface: failure for surface, failure in self._of.items() if sources.get(surface) == failure.source}
 
     def rest(self, surface: str, source: SignalSource) -> bool:
-        """Whether it is no use trying this source, or none yet."""
+        """Whether it is no use trying this source yet."""
         failure = self._of.get(surface)
-        return failure is not None and failure.source == source and (failure.final or monotonic() < failure.again_at)
+        return failure is not None and failure.source == source and monotonic() < failure.again_at
 
     def is_refused(self, surface: str, source: SignalSource) -> bool:
         """Whether this source of a surface is refused."""

@@ -10,12 +10,12 @@ from obstore.exceptions import BaseError
 
 from recsys.domain.ports import SourceFile
 from recsys.storage.object_store_blobs import client_words
-from recsys.storage.source_folder import is_wanted
+from recsys.storage.source_folder import is_hidden, is_wanted
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-    from obstore import ReadableFile
+    from obstore import ObjectMeta, ReadableFile
     from obstore.store import ObjectStore
     from typing_extensions import Buffer
 
@@ -29,21 +29,27 @@ class SourceObjects:
         self._store = store
 
     def files(self) -> list[SourceFile]:
-        try:
-            listed = [each for batch in obstore.list(self._store) for each in batch]
-        except BaseError as error:
-            raise OSError(f"The object store cannot be read: {client_words(error)}") from error
         return sorted(
             SourceFile(name=each["path"], size=each["size"], version=each["e_tag"] or str(each["last_modified"]))
-            for each in listed
+            for each in self._visible()
             if is_wanted(each["path"])
         )
+
+    def left_out(self) -> list[str]:
+        return sorted(each["path"] for each in self._visible() if not is_wanted(each["path"]))
 
     def open(self, file: SourceFile) -> BinaryIO:
         try:
             return io.BufferedReader(_Object(obstore.open_reader(self._store, file.name)), _READ_AHEAD)
         except BaseError as error:
             raise OSError(f"{file.name} cannot be read: {client_words(error)}") from error
+
+    def _visible(self) -> list[ObjectMeta]:
+        try:
+            listed = [each for batch in obstore.list(self._store) for each in batch]
+        except BaseError as error:
+            raise OSError(f"The object store cannot be read: {client_words(error)}") from error
+        return [each for each in listed if not is_hidden(each["path"])]
 
 
 class _Object(io.RawIOBase):

@@ -72,6 +72,16 @@ async def test_the_laggard_and_the_one_that_cannot_read_are_named_when_time_is_o
     assert registry.nudged == ["t"], "told again, once"
 
 
+async def test_nobody_waits_for_one_that_has_read_it_and_cannot_serve_it(registry: FakeRegistry) -> None:
+    await says(registry, "good", 3)
+    await says(registry, "old", 3, incompatible="config")
+
+    receipt = await converge(registry, "t", revision=3)
+
+    assert (receipt.converged, {each.id: each.status for each in receipt.replicas}["old"]) == (False, "incompatible")
+    assert receipt.waited_ms < 100
+
+
 async def test_a_poll_before_the_commit_is_no_evidence_and_one_after_it_is(registry: FakeRegistry) -> None:
     await registry.write(identity("r"), ReplicaReport(synced_through=registry.now, tenants={}))
     assert not (await converge(registry, "t", revision=3, cap_s=0.02)).converged

@@ -243,6 +243,25 @@ async def test_what_is_missing_is_refused_and_served_when_it_is_there(
         assert incompatible(replica) is None
 
 
+async def test_what_is_damaged_is_refused_and_served_once_it_is_published_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "_FINAL_PAUSE_S", 0.05)
+    async with world.replica() as replica:
+        await world.publish(popular(y=1.0))
+        world.path(popular(y=1.0)).write_bytes(b"no artifact")
+        await replica.catch_up()
+        assert incompatible(replica) == "manifest/home"
+
+        await popular(y=1.0).store(world.blobs, ONE)
+        reads = world.blobs.reads
+        await replica.catch_up()
+        assert world.blobs.reads == reads  # not yet
+        await asyncio.sleep(0.06)
+        await replica.catch_up()
+        assert (answer(replica)[0], incompatible(replica)) == ("y", None)
+
+
 async def test_a_store_that_is_gone_leaves_the_last_good_and_is_asked_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,14 +41,16 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     return in_folder if request.param == "folder" else in_store
 
 
-def test_files_of_events_are_listed_in_order_and_others_left_out(make: Make) -> None:
-    files = make(CONTENTS).files()
+def test_files_of_events_are_listed_in_order_and_others_are_named(make: Make) -> None:
+    source = make(CONTENTS)
+    files = source.files()
     assert [(file.name, file.size) for file in files] == [
         ("2026/a.csv", 1),
         ("C.PARQUET", 0),
         ("b.jsonl", 8),
         ("d.jsonl.gz", 0),
     ]
+    assert source.left_out() == ["e.parquet.gz", "notes.txt"]
 
 
 def test_a_file_can_be_read_by_lines_and_wound_back(make: Make) -> None:
