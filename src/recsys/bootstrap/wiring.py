@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 
 
 LOG_DIRECTORY = "recsys-logs"
-LONGEST_JITTER_S = 0.25
+LONGEST_JITTER_S = 0.1
+"""A small part of what reading large signals takes, and enough for hosts not to ask for them at the same moment."""
 
 
 class SystemClock:

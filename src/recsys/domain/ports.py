@@ -347,9 +347,12 @@ class SignalFiles(Protocol):
         """
 
     def keep(self, key: SignalKey, arrays: Arrays) -> Arrays | None:
-        """Keep arrays and give back the kept ones; None when that failed.
+        """Keep arrays and give back the kept ones; None when that failed."""
 
-        They take the place of older loads, but for those of the last few manifests, to which a rollback may go back.
+    def settle(self, key: SignalKey) -> None:
+        """Wait until what is kept would outlast a power failure; then it takes the place of older loads.
+
+        Those of the last few manifests stay, since a rollback may go back to them.
         """
 
     def remove(self, key: SignalKey) -> None:

@@ -41,6 +41,10 @@ class Background:
         """What ``work`` returns or raises."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
 
+    def start(self, work: Callable[..., None], *args: object) -> None:
+        """Have something done that nobody waits for and that does not fail."""
+        self._threads.submit(work, *args)
+
     def close(self) -> None:
         """Take no more work; what runs ends by itself."""
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -88,7 +88,10 @@ class SignalReader:
         async with files.building(key):
             if part := await self._background.run(_find, files, key, source, True):
                 return part
-            return await self._make(tenant_id, surface, source, files)
+            part = await self._make(tenant_id, surface, source, files)
+        if kept := part.source.key(tenant_id, surface):
+            self._background.start(files.settle, kept)  # nobody is kept waiting for the disk
+        return part
 
     async def last_good(self, tenant_id: str, surface: str) -> SignalPart | None:
         """What the host keeps of an earlier state of a surface, for want of anything else; None: nothing."""

@@ -12,6 +12,7 @@ import json
 import mmap
 import os
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from math import prod
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 Arrays: TypeAlias = "Mapping[str, npt.NDArray[Any]]"
@@ -37,23 +38,21 @@ class ArrayFileRefused(Exception):
 
 
 def write_arrays(path: Path, key: Mapping[str, object], arrays: Arrays) -> None:
-    """Write a new file that only its owner can read, and wait until it is on the disk. ``path`` must not exist.
+    """Write a new file that only its owner can read; it may not be on the disk yet. ``path`` must not exist.
 
     Raises:
         OSError: it cannot be written.
     """
     header, offsets = _header(key, arrays)
-    digest = hashlib.sha256()
+    parts = list(_parts(header, arrays, offsets))
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(MAGIC + bytes(digest.digest_size))
-        for part in _parts(header, arrays, offsets):
-            digest.update(part)
-            file.write(part)
+    # Hashing takes about as long as copying, and both let others run.
+    with os.fdopen(descriptor, "wb") as file, ThreadPoolExecutor(1) as beside:
+        digest = beside.submit(_digest_of, parts)
+        file.write(MAGIC + bytes(hashlib.sha256().digest_size))
+        file.writelines(parts)
         file.seek(len(MAGIC))
-        file.write(digest.digest())
-        file.flush()
-        os.fsync(file.fileno())
+        file.write(digest.result())
 
 
 def map_arrays(path: Path, key: Mapping[str, object], *, verify: bool) -> dict[str, npt.NDArray[Any]]:
@@ -126,6 +125,13 @@ def _view(pages: mmap.mmap, dtype: str, shape: list[int], offset: int) -> npt.ND
 def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     array.setflags(write=False)
     return array
+
+
+def _digest_of(parts: Iterable[bytes | memoryview]) -> bytes:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.digest()
 
 
 def _digest(pages: mmap.mmap) -> bytes:

@@ -43,7 +43,12 @@ def try_lock(descriptor: int) -> bool:
 
 def sync_directory(directory: Path) -> None:
     """Wait until the directory's entries are on the disk."""
-    descriptor = os.open(directory, os.O_RDONLY)
+    sync_file(directory)
+
+
+def sync_file(file: Path) -> None:
+    """Wait until what was written to a file is on the disk. Raises FileNotFoundError, OSError."""
+    descriptor = os.open(file, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -14,7 +14,7 @@ import msgspec
 
 from recsys.domain.ports import SignalKey
 from recsys.storage.array_file import ArrayFileRefused, map_arrays, write_arrays
-from recsys.storage.host_files import host_lock, sync_directory
+from recsys.storage.host_files import host_lock, sync_directory, sync_file
 from recsys.storage.marks import Marks
 from recsys.storage.whole_file import IN_THE_MAKING
 
@@ -76,17 +76,28 @@ class MappedSignalFiles:
         made = path.with_name(f"{uuid4()}{IN_THE_MAKING}")  # of its own, should two ever write at a time
         try:
             self._make_folder(key)
+            for abandoned in path.parent.glob(f"*{IN_THE_MAKING}"):  # by workers that were killed
+                abandoned.unlink(missing_ok=True)
             write_arrays(made, _facts(key), arrays)
             made.replace(path)
-            sync_directory(path.parent)
             self._marks.set(self._marks.identity(path))
-            self._remove_older(path, key)
             return map_arrays(path, _facts(key), verify=False)
         except (OSError, ArrayFileRefused) as error:
             self._complain(error)
             with suppress(OSError):
                 made.unlink(missing_ok=True)
             return None
+
+    def settle(self, key: SignalKey) -> None:
+        path = self._path(key)
+        try:
+            sync_file(path)
+            sync_directory(path.parent)
+            self._remove_older(path, key)
+        except FileNotFoundError:  # superseded already
+            return
+        except OSError as error:
+            self._complain(error)
 
     def remove(self, key: SignalKey) -> None:
         try:
@@ -159,10 +170,9 @@ class MappedSignalFiles:
                 latest += [key.manifest_version] if key.manifest_version not in latest else []
                 superseded = latest.index(key.manifest_version) >= _MANIFESTS_KEPT
             if path != newest and superseded:
-                self._marks.clear(self._marks.identity(path))
-                path.unlink(missing_ok=True)
-        for path in newest.parent.glob(f"*{IN_THE_MAKING}"):  # of workers that were killed
-            path.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    self._marks.clear(self._marks.identity(path))
+                    path.unlink()
 
     def _complain(self, error: Exception) -> None:
         if not self._complained:

@@ -104,7 +104,10 @@ def test_a_newer_load_takes_the_place_of_older_ones_and_of_what_killed_workers_l
     (the_file(directory).parent / "left.new").write_bytes(b"half")
     files.keep(change(surface="pdp"), ARRAYS)
     files.keep(change(load_id="restored"), ARRAYS)
-    files.keep(change(data_revision=12, load_id="b"), ARRAYS)
+    newer = change(data_revision=12, load_id="b")
+    files.keep(newer, ARRAYS)
+    assert files.find(change(load_id="restored"), verify=False) is not None  # until the newer one is on the disk
+    files.settle(newer)
 
     assert old is not None
     assert old["prices"].tolist() == [1.0, 2.0]  # whoever has mapped it, keeps it
@@ -182,6 +185,7 @@ def test_the_last_manifests_of_a_surface_are_kept_beside_its_load(directory: Pat
         for path in directory.rglob("*.signals"):
             age(path, seconds=time.time() - path.stat().st_mtime + 60)
         files.keep(key, ARRAYS)
+        files.settle(key)
 
     assert files.kept("t", "home", 1) == [*published[:0:-1], KEY]
     found = [files.find(key, verify=True) is not None for key in (KEY, *published)]
@@ -194,6 +198,8 @@ def test_artifacts_that_are_read_again_take_the_place_of_what_they_were(director
     again = msgspec.structs.replace(first, read_again=4)
     files.keep(first, ARRAYS)
     files.keep(again, ARRAYS)
+    files.settle(again)
+    files.settle(first)  # too late
 
     assert files.kept("t", "home", 1) == [again]
 
