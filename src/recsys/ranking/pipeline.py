@@ -66,14 +66,14 @@ def rank(state: SurfaceState, request: RecommendRequest, now: datetime, subject:
 
 def _is_for_everybody(plan: Plan) -> bool:
     """Whether nothing of the request but k, algorithm and weights says what is answered, or how it is told."""
-    request, sources = plan.request, plan.state.sources
+    request, lists = plan.request, plan.state.signals.collab
     return (
         plan.anchors.given == 0
         and plan.excluded.size == 0
         and plan.included is None
         and plan.bounds is NO_BOUNDS
         and request.options == _NO_OPTIONS
-        and ("collab" not in sources or plan.subject is None)
+        and (plan.subject is None or lists is None or lists.subjects.index(plan.subject) < 0)
     )
 
 

@@ -31,6 +31,13 @@ def test_collaborative_scores_are_the_third_term() -> None:
     assert scores(ask_for("bob", state))["c"] == 0.0
 
 
+def test_strangers_share_one_answer_also_where_others_have_lists_and_who_has_one_gets_none_of_it() -> None:
+    state = surface(DATA, collab={"ann": {"c": 3.0}}, history=[did("view", "x", 1, "bob")])
+    assert ask_for("eve", state) is ask_for("zoe", state)
+    assert ask_for("ann", state) is not ask_for("ann", state)
+    assert scores(ask_for("ann", state)) != scores(ask_for("eve", state)) != scores(ask_for("bob", state))
+
+
 def test_mode_implicit_takes_the_users_list_for_popularity() -> None:
     """c 3 → 3/4, y 1 → 1/2, the rest nothing; whoever has no list gets popularity, with a warning."""
     state = surface(DATA, collab={"ann": {"c": 3.0, "y": 1.0}})
