@@ -29,6 +29,9 @@ from recsys.demo.tour import Tour
 if TYPE_CHECKING:
     from recsys.pipelines.window import Window
 
+_PIPE_WIDTH = 120
+"""Columns for a reader of the log, who has no terminal to tell."""
+
 
 def demo_command(open_app: OpenApp) -> Callable[..., None]:
     """The command; ``open_app`` is how it loads data before there is a service."""
@@ -50,7 +53,7 @@ def demo_command(open_app: OpenApp) -> Callable[..., None]:
         ] = False,
     ) -> None:
         """Build the retail demo (once), and run it on this machine."""
-        console = Console(highlight=False, markup=False)
+        console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
         with _reporting(console):
             started = time.monotonic()
             if not build_only:
