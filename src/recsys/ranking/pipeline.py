@@ -54,7 +54,7 @@ def rank(state: SurfaceState, request: RecommendRequest, now: datetime, subject:
     if not _is_for_everybody(plan):
         return _rank(plan)
     known = plan.active.answers
-    key = (request.k, plan.algorithm, plan.weights)
+    key = (request.k, plan.algorithm, request.weights)  # as given: a notice may be about them
     found = known.get(key)
     if found is None:
         if len(known) >= _ANSWERS_KEPT:

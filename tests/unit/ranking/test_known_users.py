@@ -38,6 +38,14 @@ def test_strangers_share_one_answer_also_where_others_have_lists_and_who_has_one
     assert scores(ask_for("ann", state)) != scores(ask_for("eve", state)) != scores(ask_for("bob", state))
 
 
+def test_a_notice_about_weights_is_for_whoever_gave_them_also_where_they_are_those_of_the_config() -> None:
+    weights = {"pop": 1.0, "cooc": 0.5, "emb": 0.2}
+    state = surface(rows([item("a")], {"a": 1.0}), {"weights": weights})
+    assert codes(ask_for("ann", state)) == []
+    assert codes(ask_for("ann", state, weights=weights)) == ["SIGNAL_UNAVAILABLE"]
+    assert codes(ask_for("eve", state)) == []
+
+
 def test_mode_implicit_takes_the_users_list_for_popularity() -> None:
     """c 3 → 3/4, y 1 → 1/2, the rest nothing; whoever has no list gets popularity, with a warning."""
     state = surface(DATA, collab={"ann": {"c": 3.0, "y": 1.0}})
