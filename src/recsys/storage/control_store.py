@@ -78,7 +78,7 @@ class SqlControlStore:
 
     async def create_tenant(self, tenant: Tenant, actor: Actor, record: AuditRecord) -> None:
         """Create a tenant. Raises Unprocessable when the external id is taken."""
-        async with self._database.write() as connection:
+        async with self._writing() as connection:
             taken = select(tenants.c.id).where(tenants.c.external_id == tenant.external_id)
             if (await connection.execute(taken)).first() is not None:
                 raise _taken(tenant)
@@ -90,13 +90,13 @@ class SqlControlStore:
 
     async def add_platform_key(self, key: ApiKey, actor: Actor, record: AuditRecord) -> None:
         """Store a key that belongs to no tenant."""
-        async with self._database.write() as connection:
+        async with self._writing() as connection:
             await connection.execute(insert(api_keys).values(msgspec.structs.asdict(key)))
             await write_audit(connection, actor, record, key.created_at, None, None)
 
     async def revoke_platform_key(self, key_id: str, at: datetime, actor: Actor, record: AuditRecord) -> None:
         """Mark a platform key revoked. Raises NotFound when there is no such key."""
-        async with self._database.write() as connection:
+        async with self._writing() as connection:
             await revoke_key(connection, None, key_id, at)
             await write_audit(connection, actor, record, at, None, None)
 
@@ -112,13 +112,21 @@ class SqlControlStore:
     ) -> int:
         """Write validated rows, all or nothing, and raise the data revision, which is returned."""
         # Loads queue among themselves and take the tenant's row last, so that a change never waits for a whole load.
-        async with self._database.write(f"load {tenant_id}") as connection:
+        async with self._writing(f"load {tenant_id}") as connection:
             if self._database.is_postgresql:
                 await connection.execute(text(f"set local lock_timeout = '{PATIENCE_S}s'"))
                 await connection.execute(text("select pg_advisory_xact_lock(hashtext(:key))"), {"key": tenant_id})
             data_revision = await write_rows(connection, tenant_id, surface, dataset, rows, mode)
             await write_audit(connection, actor, record, self._clock.now(), tenant_id, None)
             return data_revision
+
+    @asynccontextmanager
+    async def _writing(self, queue: str = "") -> AsyncIterator[AsyncConnection]:
+        """A writing transaction that begins without the lock of a tenant. Raises NotReady: the database hangs."""
+        async with self._database.write(queue) as connection:
+            async with asyncio.timeout(ANSWER_S):
+                await connection.execute(text("select 1"))
+            yield connection
 
 
 async def _lock(connection: AsyncConnection, reference: str) -> Locked | None:

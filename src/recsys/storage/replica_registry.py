@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from recsys.domain.ports import OpenInvalidation
 from recsys.domain.replica import LEASE_S, ReplicaRow, Roster, SyncedTenant
+from recsys.storage.engine import ANSWER_S
 from recsys.storage.schema import UtcTime, invalidations, replicas
 
 if TYPE_CHECKING:
@@ -37,8 +39,8 @@ class SqlReplicaRegistry:
         self._roster = self._make_roster() if database.is_postgresql else None
 
     async def roster(self) -> Roster:
-        """The live replicas, now."""
-        async with self._database.single() as connection:
+        """The live replicas, now. Raises NotReady."""
+        async with self._database.single() as connection, asyncio.timeout(ANSWER_S):
             rows = (await connection.execute(self._make_roster() if self._roster is None else self._roster)).all()
             read_at: datetime = (
                 rows[0].read_at if rows else (await connection.execute(select(self._now()))).scalar_one()
