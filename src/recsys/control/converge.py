@@ -57,7 +57,7 @@ async def converge(
 
     ``revision``: the tenant's; ``invalidations``: the number that a request to read again has.
     """
-    waiting = _Waiting(registry, tenant_id, revision, invalidations)
+    waiting = _Waiting(registry, (tenant_id, revision, invalidations), cap_s)
     reason = None
     try:
         while not await waiting.look() and waiting.passed_s() < cap_s:
@@ -70,9 +70,10 @@ async def converge(
 class _Waiting:
     """One wait: looks, and remembers when each replica's evidence was seen."""
 
-    def __init__(self, registry: ReplicaRegistry, tenant_id: str, revision: int, invalidations: int) -> None:
+    def __init__(self, registry: ReplicaRegistry, change: tuple[str, int, int], cap_s: float) -> None:
         self._registry = registry
-        self._change = (tenant_id, revision, invalidations)
+        self._change = change
+        self._cap_s = cap_s
         self._began = monotonic()
         self._looks = 0
         self._nudged = False
@@ -84,7 +85,7 @@ class _Waiting:
 
     async def look(self) -> bool:
         """Read every replica's row; whether all of them serve the change, or have said that they cannot."""
-        async with asyncio.timeout(max(CAP_S - self.passed_s(), _LAST_LOOK_S)):
+        async with asyncio.timeout(max(self._cap_s - self.passed_s(), _LAST_LOOK_S)):
             roster = await self._registry.roster()
         tenant_id, revision, invalidations = self._change
         if self._wanted is None:

@@ -91,16 +91,23 @@ async def test_a_poll_before_the_commit_is_no_evidence_and_one_after_it_is(regis
     assert (await converge(registry, "t", revision=3)).converged
 
 
-async def test_a_database_that_goes_or_hangs_is_the_reason(
+async def test_who_waits_for_longer_gives_a_slow_database_longer_to_answer(
     registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "CAP_S", 0.02)
+    monkeypatch.setattr(module, "_LAST_LOOK_S", 0.02)
+    await says(registry, "good", 3)
+    registry.slow_s = 0.1
+    assert (await converge(registry, "t", revision=3, cap_s=5)).converged
+
+
+async def test_a_database_that_goes_or_hangs_is_the_reason(registry: FakeRegistry) -> None:
     await says(registry, "late", 2)
     registry.on_roster = lambda: setattr(registry, "gone", True)
     lost = await converge(registry, "t", revision=3)
     assert (lost.converged, lost.reason) == (False, module.GONE)
     assert [each.status for each in lost.replicas] == ["behind"], "what was seen is told"
 
-    monkeypatch.setattr(module, "CAP_S", 0.05)
     registry.gone, registry.hangs = False, True
     hung = await converge(registry, "t", revision=3, cap_s=0.05)
     assert (hung.converged, hung.reason) == (False, module.GONE)

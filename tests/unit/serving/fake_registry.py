@@ -25,6 +25,7 @@ class FakeRegistry:
         self.writes = 0
         self.gone = False
         self.hangs = False
+        self.slow_s = 0.0
         self.on_roster: Callable[[], object] = bool
 
     async def roster(self) -> Roster:
@@ -59,6 +60,7 @@ class FakeRegistry:
     async def _reach(self) -> None:
         if self.hangs:
             await asyncio.sleep(60)
+        await asyncio.sleep(self.slow_s)
         if self.gone:
             raise NotReady
 
