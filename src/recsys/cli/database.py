@@ -59,7 +59,7 @@ def require_place(db: str) -> None:
 
 
 def _unreachable(db: str, cause: BaseException | None) -> Failure:
-    words = getattr(cause, "strerror", None) or str(cause or "no answer")
+    words = getattr(cause, "strerror", None) or str(cause or "") or "no answer"  # a time that ran out has no words
     words = _ERROR_CLASS.sub("", words.partition("\n")[0]).rstrip(".")
     file = sqlite_file(db)
     check = "Are host, port, user and password right?" if file is None else f"Check the path and its rights: {file}"

@@ -6,8 +6,9 @@ import httpx
 import pytest
 
 from recsys.cli.connection import Target, network_client
-from recsys.cli.database import sqlite_file, without_password
+from recsys.cli.database import database_errors, sqlite_file, without_password
 from recsys.cli.failure import Failure
+from recsys.domain.errors import NotReady
 from tests.unit.cli.conftest import URL, Service, run
 
 TENANTS: dict[str, object] = {"tenants": [], "next_after": None}
@@ -215,3 +216,8 @@ def test_parameters_that_are_none_are_left_out(service: Service) -> None:
     service.on("GET /v1/admin/tenants", httpx.Response(200, json=TENANTS))
     run("tenant", "list", "--url", URL)
     assert str(service.last("GET").url) == f"{URL}/v1/admin/tenants?limit=100"
+
+
+def test_a_database_that_does_not_answer_is_said_to_give_no_answer() -> None:
+    with pytest.raises(Failure, match="cannot be reached: no answer"), database_errors("postgresql://me@here/x"):
+        raise NotReady from TimeoutError()
