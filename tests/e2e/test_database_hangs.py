@@ -36,7 +36,9 @@ def test_admin_calls_and_health_answer_while_the_database_is_stopped_dead(tmp_pa
                 os.kill(process, signal.SIGSTOP)
             began = time.monotonic()
             with ThreadPoolExecutor(len(ASKED)) as people:
-                assert set(people.map(lambda asked: client.request(*asked[:2], json=asked[2]).status_code, ASKED)) == {503}
+                assert set(people.map(lambda asked: client.request(*asked[:2], json=asked[2]).status_code, ASKED)) == {
+                    503
+                }
             assert client.get("/health/detailed").json()["database"]["reachable"] is False
             assert time.monotonic() - began < 20
             assert client.post("/v1/recommend", json=RECOMMEND).status_code == 200

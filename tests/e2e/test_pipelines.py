@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from recsys.artifacts.codec import decode
 from recsys.cli.commands import build_app
+from recsys.cli.pipeline_session import PipelineSession
 from recsys.domain.subject import subject_key
 from tests.support.databases import SqliteTemplate
 from tests.support.effort import effort
@@ -123,6 +124,20 @@ def test_a_run_that_is_killed_leaves_what_is_served_and_goes_on_from_its_last_ch
     (shop.directory / "work").rename(shop.directory / "put away")
     assert "current already" in shop.run().stdout
     assert shop.manifest() == resumed
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_who_ends_the_wait_for_the_replicas_knows_that_it_is_published(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PipelineSession, "converge", interrupted)
+    shop.put()
+    ended = shop.run("--kinds", "popularity", *more)
+    assert ended.exit_code == 130
+    assert "Published: manifest" in (ended.stderr if more else ended.stdout)
 
 
 def test_a_run_says_what_it_read_and_made(shop: Shop) -> None:

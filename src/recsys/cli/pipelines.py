@@ -90,11 +90,15 @@ def publish(session: PipelineSession) -> None:
 
 
 def _answer_published(session: PipelineSession, answer: dict[str, Any], published: Published) -> None:
-    """What became of the manifest, and who serves it; the answer has that as its ``receipt``."""
-    answer["receipt"] = msgspec.to_builtins(session.converge(published))
+    """Say what became of the manifest before waiting for those who serve it, who are the answer's ``receipt``."""
     what = "Published" if published.changed else "The same artifacts are current already"
     became = f"{what}: manifest {published.manifest_version[:12]}, revision {published.revision}."
-    session.answer(answer, Group(became, *receipt(answer)))
+    if session.options.as_json:
+        session.note(became)
+    else:
+        session.answer(answer, became)
+    answer["receipt"] = msgspec.to_builtins(session.converge(published))
+    session.answer(answer, Group(*receipt(answer)))
 
 
 _STAGES: dict[str, Callable[[PipelineSession], None]] = {
