@@ -149,7 +149,7 @@ def test_the_printed_commands_work_as_printed(demo: Path, tmp_path: Path) -> Non
         told = _typed("\n".join(by_command), tmp_path)
     assert "blocked" in told
     assert "Published: manifest" in told
-    assert "served by all 1 replicas within" in told
+    assert "served by the only replica within" in told
     assert "manifest.update" in told
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False)
@@ -169,7 +169,7 @@ def test_the_bad_manifest_of_the_readme_is_published_and_rolled_back_as_it_is_wr
         again = _run("--dir", str(demo), "--port", str(_free_port()), "--tour")
     published, bad, good = told.split("---\n")
     assert "Published: manifest" in published
-    assert "served by all 1 replicas within" in published
+    assert "served by the only replica within" in published
     wrong, right = json.loads(bad.splitlines()[0]), json.loads(good.splitlines()[0])
     assert wrong["meta"]["manifest_version"][:12] in published
     assert wrong["meta"]["manifest_version"] != right["meta"]["manifest_version"]

@@ -29,10 +29,15 @@ def receipt(body: dict[str, Any]) -> list[RenderableType]:
     late = (each for each in found["replicas"] if each["status"] != "converged")
     lines += [Text(f"{_process(each)}  {_lateness(each)}", "red") for each in late]
     if found["converged"]:
-        said = Text(f"served by all {len(served)} replicas within {found['waited_ms']:.0f} ms", "bold")
+        said = Text(f"{served_by_all(len(served))} within {found['waited_ms']:.0f} ms", "bold")
         return [*lines, said] if served else [Text("No replica is running: whoever starts will serve it.")]
     reason = found.get("reason") or f"not served by all after {found['waited_ms']:.0f} ms"
     return [*lines, Text(f"! {reason} (see: recsys replicas)", "bold red")]
+
+
+def served_by_all(replicas: int) -> str:
+    """What to say when every replica serves something."""
+    return "served by the only replica" if replicas == 1 else f"served by all {replicas} replicas"
 
 
 def _process(replica: dict[str, Any]) -> str:

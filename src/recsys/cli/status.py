@@ -12,6 +12,7 @@ from recsys.cli.command import Session
 from recsys.cli.document import tenant_path
 from recsys.cli.hints import IN_PROCESS
 from recsys.cli.options import Tenant
+from recsys.cli.replicas import served_by_all
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -99,6 +100,6 @@ def _replicas(found: dict[str, Any]) -> Text:
     if found["converged"] is None:
         return Text("Nobody knows how far the replicas are: the database could not be asked.", "bold red")
     if found["converged"]:
-        return Text(f"served by all {found['live']} replicas" if found["live"] else "No replica is running.", "bold")
+        return Text(served_by_all(found["live"]) if found["live"] else "No replica is running.", "bold")
     late = ", ".join(f"{name[:8]} {verdict}" for name, verdict in found["others"].items())
     return Text(f"! {len(found['others'])} of {found['live']} replicas do not serve it: {late}", "bold red")

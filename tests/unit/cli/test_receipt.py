@@ -35,6 +35,10 @@ def test_all_serve_it() -> None:
     assert RED not in text
 
 
+def test_the_only_one_serves_it() -> None:
+    assert "served by the only replica within 12 ms" in shown(True, replica(1, "converged", took_ms=4.5))
+
+
 def test_laggards_are_red_with_what_is_known_of_them() -> None:
     text = shown(
         False,
