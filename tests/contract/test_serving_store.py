@@ -4,7 +4,6 @@ import io
 import json
 from datetime import UTC, date, datetime
 
-import msgspec
 import pytest
 from sqlalchemy import ColumnElement, literal_column, update
 
@@ -339,21 +338,42 @@ async def test_a_key_that_cannot_be_read_opens_nothing_and_the_others_open_what_
     assert [head.tenant.id for head in overview.heads] == [tenant.id]
 
 
-async def test_what_was_read_beside_something_that_fails_is_not_forgotten(
-    store: SqlControlStore, serving_store: SqlServingStore, actor: Actor, tenant: Tenant, database: Database
+async def test_a_tenant_whose_row_cannot_be_read_stays_as_it_was_and_harms_no_other(
+    store: SqlControlStore,
+    serving_store: SqlServingStore,
+    clock: FakeClock,
+    actor: Actor,
+    tenant: Tenant,
+    database: Database,
 ) -> None:
-    """A load is read together with a tenant's row that makes no sense; once that is put right, the load is known."""
-    await serving_store.overview()
-    right = tenant.created_at
+    other = await create_tenant(store, clock, actor, "other", "Other")
+    before = await head_of(serving_store, tenant)
+    row = update(tenants).where(tenants.c.id == tenant.id)
+    async with database.write() as connection:
+        await connection.execute(row.values(created_at=NO_TIME))
+    await load(store, actor, other, "popularity", POPULARITY)
     await load(store, actor, tenant, "popularity", POPULARITY)
-    async with database.write() as connection:
-        await connection.execute(update(tenants).values(created_at=NO_TIME))
-    with pytest.raises(msgspec.ValidationError):
-        await serving_store.overview()
-    async with database.write() as connection:
-        await connection.execute(update(tenants).values(created_at=right))
 
+    assert (await head_of(serving_store, other)).surfaces == {"home": 1}
+    assert await head_of(serving_store, tenant) == before
+    async with database.write() as connection:
+        await connection.execute(row.values(created_at=tenant.created_at))
     assert (await head_of(serving_store, tenant)).surfaces == {"home": 1}
+
+
+async def test_a_head_says_when_its_revision_was_made(
+    store: SqlControlStore, serving_store: SqlServingStore, actor: Actor, tenant: Tenant
+) -> None:
+    """So that a database is told apart from its restored self that was changed as often since."""
+    found = [await head_of(serving_store, tenant)]
+    for number in (1, 2):
+        await put(store, actor, tenant, config(number))
+        found.append(await head_of(serving_store, tenant))
+        assert found[-1] == await head_of(serving_store, tenant)
+
+    assert [head.tenant.revision for head in found] == [0, 1, 2]
+    assert found[0].moved_at is None
+    assert len({head.moved_at for head in found}) == 3
 
 
 NO_TIME: ColumnElement[datetime] = literal_column("'-infinity'")

@@ -19,6 +19,7 @@ from recsys.domain.errors import NotReady
 from recsys.domain.tenant import Tenant
 from recsys.storage.control_store import SqlControlStore
 from recsys.storage.engine import open_database
+from recsys.storage.serving_store import SqlServingStore
 from tests.support.clock import FakeClock
 from tests.support.databases import PostgresTemplate, SqliteTemplate
 from tests.support.documents import CONFIG, config, put, version_of
@@ -121,6 +122,8 @@ async def test_a_replaced_sqlite_file_is_followed_and_a_missing_one_said(
     source.close()
     target.close()
     await put(store, actor, tenant, config(1))
+    replica = SqlServingStore(database)
+    (seen,) = (await replica.overview()).heads
 
     for leftover in (f"{file}-wal", f"{file}-shm"):
         Path(leftover).unlink(missing_ok=True)
@@ -130,6 +133,9 @@ async def test_a_replaced_sqlite_file_is_followed_and_a_missing_one_said(
     assert await read_history(store, tenant.id, 10, None) == []
     assert (await put(store, actor, tenant, config(2))).changed
     assert by_hand(url, "select count(*) from tenant_revisions") == [(1,)]
+    (head,) = (await replica.overview()).heads
+    assert head.tenant.revision == seen.tenant.revision
+    assert head.moved_at != seen.moved_at
     file.unlink()
     with pytest.raises(NotReady, match="is gone"):
         await read_history(store, tenant.id, 10, None)

@@ -200,6 +200,11 @@ class TenantHead(msgspec.Struct, frozen=True, kw_only=True):
     """The surfaces that have data, each with the data revision that last changed it."""
     load_ids: dict[str, str] = {}
     """Of these surfaces, what names their last load (a UUID); absent when it was loaded before loads had names."""
+    moved_at: str | None = None
+    """When the ledger says that ``tenant.revision`` was made, in the database's own words; None: it says nothing.
+
+    A database that was restored can reach the same revision again, but not at the same time.
+    """
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):

@@ -102,7 +102,8 @@ class Keeper:
             self._behind += 1
             if self._behind < _CONFIRMED:
                 return
-            _log.error("the database was restored: tenant %s fell to revision %d", head.tenant.id, head.tenant.revision)
+            revisions = (self.head.tenant.revision, head.tenant.revision)
+            _log.error("the database was restored: tenant %s went from revision %d to %d", head.tenant.id, *revisions)
             self._served.begin_epoch()
             self._invalidations = head.tenant.invalidations
             self._told = 0
@@ -247,7 +248,12 @@ class Keeper:
         seen = self.head.tenant
         held = self._served.documents_of_epoch
         known = max(seen.revision, held.revision if held else 0)
-        return head.tenant.revision < known or head.tenant.data_revision < seen.data_revision
+        same = head.tenant.revision == seen.revision and None not in (head.moved_at, self.head.moved_at)
+        return (
+            head.tenant.revision < known
+            or head.tenant.data_revision < seen.data_revision
+            or (same and head.moved_at != self.head.moved_at)  # restored, and changed as often since
+        )
 
     def _read_revision(self) -> int:
         """The highest revision whose documents were read in this epoch, understood or not; -1: none."""

@@ -128,7 +128,8 @@ class RememberingServingStore:
             if key is not None and key.data_revision > 0:  # 0: no rows took part, so it says nothing about them
                 surfaces[surface], loads[surface] = key.data_revision, key.load_id
         tenant = replace(head.tenant, revision=documents.revision)
-        return replace(head, tenant=tenant, surfaces=surfaces, load_ids=loads)
+        moved_at = head.moved_at if documents.revision == head.tenant.revision else None
+        return replace(head, tenant=tenant, surfaces=surfaces, load_ids=loads, moved_at=moved_at)
 
     async def _keep_forever(self) -> None:
         while not self._closing.is_set():

@@ -29,6 +29,7 @@ class FakeServingStore:
     def __init__(self) -> None:
         self.tenants: dict[str, Tenant] = {}
         self.texts: dict[str, dict[DocumentRef, str]] = {}
+        self.moved_at: dict[str, str] = {}
         self.rows: dict[tuple[str, str], SurfaceRows] = {}
         self.keys_stored: list[ApiKey] = []
         self.gone = False
@@ -105,6 +106,7 @@ class FakeServingStore:
             tenant=tenant,
             surfaces={surface: data.data_revision for surface, data in mine.items()},
             load_ids={surface: data.load_id for surface, data in mine.items() if data.load_id},
+            moved_at=self.moved_at.get(tenant.id),
         )
 
     def _reach(self) -> None:

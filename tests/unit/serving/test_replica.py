@@ -186,6 +186,21 @@ async def test_a_restored_database_is_adopted_when_seen_twice(store: FakeServing
         assert ("restored", "id-two") not in seen.events
 
 
+async def test_a_database_restored_and_changed_to_the_revision_known_is_adopted_too(
+    store: FakeServingStore, seen: Recorder
+) -> None:
+    store.put("id-one", "rules", "[]")
+    store.moved_at["id-one"] = "noon"
+    async with running(store, seen) as replica:
+        store.put("id-one", "rules", BLOCK_A, revision=1)
+        store.moved_at["id-one"] = "night"
+        await replica.catch_up()
+        assert answer(replica) == ["a", "b"]
+        await replica.catch_up()
+        assert answer(replica) == ["b"]
+        assert ("restored", "id-one") in seen.events
+
+
 async def test_a_tenant_missing_twice_is_dropped(store: FakeServingStore, seen: Recorder) -> None:
     async with running(store, seen) as replica:
         del store.tenants["id-one"]
