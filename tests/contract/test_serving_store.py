@@ -336,6 +336,9 @@ async def test_a_key_that_cannot_be_read_opens_nothing_and_the_others_open_what_
 
     assert [key.id for key in overview.keys] == [good.id]
     assert [head.tenant.id for head in overview.heads] == [tenant.id]
+    assert [key.role for key in await list_keys(store, tenant.id)] == ["serving", "Admin"]
+    await revoke_key(store, clock, actor, tenant.id, bad.id)
+    assert [key.revoked_at is None for key in await list_keys(store, tenant.id)] == [True, False]
 
 
 async def test_a_tenant_whose_row_cannot_be_read_stays_as_it_was_and_harms_no_other(
