@@ -15,9 +15,10 @@ from recsys.domain.catalogue import Covisit, Popularity, SurfaceRows
 SURFACE = "home"
 USERS = 20_000
 ANONYMOUS, ANCHORED, KNOWN_USER = "anonymous popularity", "10 anchors", "known user"
+EXCLUDING = "anonymous popularity, one item excluded"
 EXPLAINED = "10 anchors, constraints, explain"
 ALL_SIGNALS = "10 anchors, known user, all signals"
-CASES = (ANONYMOUS, ANCHORED, KNOWN_USER, EXPLAINED)
+CASES = (ANONYMOUS, EXCLUDING, ANCHORED, KNOWN_USER, EXPLAINED)
 CONFIG: dict[str, Any] = {
     "weights": {"pop": 1, "cooc": 0.5, "emb": 0.2},
     "popularity": {"half_life_days": 7},
@@ -80,8 +81,10 @@ def requests(items: int, count: int = 512, *, all_signals: bool = False) -> dict
         "constraints": {"forbidden_tags": ["tag-001"], "max_per_tag": {"tag-002": 2}, "price_min": 5, "price_max": 400},
         "options": {"explain": "summary"},
     }
+    popular = [{**each, "algorithm": "popularity"} for each in anonymous]
     cases = {
-        ANONYMOUS: [{**each, "algorithm": "popularity"} for each in anonymous],
+        ANONYMOUS: popular,
+        EXCLUDING: [{**each, "candidates": {"exclude_ids": [item_id(at % items)]}} for at, each in enumerate(popular)],
         ANCHORED: anchored,
         KNOWN_USER: users,
         EXPLAINED: [{**each, **narrow} for each in anchored],
