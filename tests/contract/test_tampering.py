@@ -75,7 +75,9 @@ async def test_the_audit_log_numbers_its_rows_itself(
 ) -> None:
     url = sqlite_template.fresh()
     columns = "occurred_at, actor_sub, actor_type, action, entity_type, entity_id, extra"
-    statement = f"insert into audit_log (id, {columns}) values ({number}, '2026', 'x', 'x', 'x', 'x', 'x', '{{}}')"
+    statement = (
+        f"insert into audit_log (id, {columns}) values ({number}, CURRENT_TIMESTAMP, 'x', 'x', 'x', 'x', 'x', '{{}}')"
+    )
     with pytest.raises(sqlite3.IntegrityError, match="numbers its rows"):
         await asyncio.to_thread(by_hand, url, statement)
 

@@ -11,15 +11,16 @@ import msgspec
 from recsys.domain.document import MANIFEST, DocumentRef
 from recsys.domain.errors import NotReady, Overloaded
 from recsys.domain.history import KNOWN_GOOD, Pointers
-from recsys.domain.replica import Change, Verdict, judge_replica
+from recsys.domain.replica import NEWS_S, Change, Verdict, judge_replica
 
 if TYPE_CHECKING:
     from recsys.domain.history import LedgerEntry
     from recsys.domain.ports import ControlStore, ReplicaRegistry
     from recsys.domain.tenant import Tenant
 
-_CLOCKS_DIFFER: Final = timedelta(seconds=5)
-"""Less than the time for which replicas name what moved; until then they speak for themselves."""
+_CLOCKS_DIFFER: Final = timedelta(seconds=NEWS_S / 2)
+"""How far the clock that dated a change may be from the database's. Replicas that name a tenant no longer have looked
+since: they name it for longer than this and a look together."""
 _PATIENCE_S: Final = 1.0
 
 

@@ -16,6 +16,8 @@ LEASE_S: Final = 45.0
 """A replica that was silent for longer is gone: nobody waits for it, and its row is deleted."""
 SILENT_S: Final = 3.0
 """A replica that missed so many seconds of heartbeats is called silent; it is still waited for."""
+NEWS_S: Final = 6.0
+"""For so long after it moved a replica names a tenant: longer than anybody waits to hear it."""
 
 Verdict = Literal["converged", "behind", "silent", "incompatible"]
 

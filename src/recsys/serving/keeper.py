@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from recsys.domain.document import MANIFEST, DocumentRef
 from recsys.domain.errors import NotReady
-from recsys.domain.replica import SyncedTenant
+from recsys.domain.replica import NEWS_S, SyncedTenant
 from recsys.serving.artifact_reader import ManifestRefused
 from recsys.serving.background import aside
 from recsys.serving.composition import Composition
@@ -37,8 +37,6 @@ _log = logging.getLogger(__name__)
 _DOCUMENTS = ""  # the name of the job that reads documents; the jobs that read signals are named by their surface
 _CONFIRMED = 2
 _COPIED = -1
-_NEWS_S = 3.0
-"""For so long after it moved, a tenant is worth telling of: longer than anybody waits to hear it."""
 _A_RULE = 100
 """Characters of JSON, roughly."""
 
@@ -222,7 +220,7 @@ class Keeper:
         """How far this tenant is, when that is worth telling: it moved a moment ago, or is not where its head is."""
         lags = self._lags()
         unsettled = lags or self.in_doubt or self.incompatible or self._wants_documents()
-        if self.snapshot is not None and not unsettled and monotonic() - self._moved_at > _NEWS_S:
+        if self.snapshot is not None and not unsettled and monotonic() - self._moved_at > NEWS_S:
             return None
         # Neither of these says anything about a database that was restored meanwhile.
         known = self.snapshot is not None or self.incompatible is not None

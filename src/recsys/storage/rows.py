@@ -92,11 +92,19 @@ def to_ledger_entry(row: Row[Any], labels: Sequence[str]) -> LedgerEntry:
 
 
 def to_audit_entry(row: Row[Any]) -> AuditEntry:
-    """A row of the audit log; states stay the texts they are."""
+    """A row of the audit log; states stay the texts they are, and one that is no JSON becomes a text in JSON."""
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
     for name in ("before_state", "after_state", "extra"):
-        values[name] = None if values[name] is None else msgspec.Raw(values[name].encode())
+        values[name] = None if values[name] is None else _raw(values[name])
     return AuditEntry(**values)
+
+
+def _raw(text: str) -> msgspec.Raw:
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError:  # written by hand: the log is never mended, and the other entries must stay readable
+        return msgspec.Raw(msgspec.json.encode(text))
+    return msgspec.Raw(text.encode())
 
 
 def to_api_key(row: Row[Any]) -> ApiKey:

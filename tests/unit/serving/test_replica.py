@@ -404,7 +404,7 @@ async def test_a_healthy_feed_that_loses_a_notification_costs_a_second(store: Fa
 async def test_a_report_names_who_moved_or_is_behind(
     store: FakeServingStore, seen: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper_module, "_NEWS_S", -1.0)
+    monkeypatch.setattr(keeper_module, "NEWS_S", -1.0)
     async with running(store, seen) as replica:
         assert replica.report() == ReplicaReport(synced_through=NOW, tenants={})
         gate = store.gates["documents"] = asyncio.Event()
