@@ -12,6 +12,7 @@ from recsys.control.read_document import diff_versions, list_versions, read_docu
 from recsys.control.read_history import read_history
 from recsys.domain.access import Actor
 from recsys.domain.audit import AuditRecord
+from recsys.domain.canonical import content_hash
 from recsys.domain.document import DocumentRef, Draft
 from recsys.domain.errors import (
     ConfigNotFound,
@@ -28,6 +29,8 @@ from recsys.domain.tenant import Tenant, TenantSettings
 from recsys.storage.control_store import SqlControlStore
 from tests.support.clock import FakeClock
 from tests.support.documents import CONFIG, HOME, RULES, config, manifest, put, version_of
+
+STALE = Preconditions(if_revision=77)
 
 
 async def test_a_first_put_makes_version_ledger_row_pointer_and_audit_entry(
@@ -232,3 +235,42 @@ async def test_the_ledgers_time_never_runs_backwards(
     newest, oldest = await read_history(store, tenant.id, 10, None)
 
     assert newest.occurred_at >= oldest.occurred_at
+
+
+async def test_rules_are_one_version_in_either_form(store: SqlControlStore, actor: Actor, tenant: Tenant) -> None:
+    block = '{"action":"block","target_key":"x","target_type":"tag"}'
+
+    first = await put(store, actor, tenant, f'{{"rules": [{block}]}}'.encode(), ref=RULES)
+    again = await put(store, actor, tenant, f"[{block}]".encode(), ref=RULES)
+
+    assert (first.changed, again.changed) == (True, False)
+    assert (await read_document(store, tenant.id, RULES)).version.text == f"[{block}]"
+
+
+async def test_rules_that_an_earlier_release_stored_in_their_envelope(
+    store: SqlControlStore, actor: Actor, tenant: Tenant
+) -> None:
+    """They are read as they are, and compared by what they say."""
+    block = '{"action":"block","target_key":"x","target_type":"tag"}'
+    old = Draft(etag=content_hash(f'{{"rules":[{block}]}}'), text=f'{{"rules":[{block}]}}')
+    async with store.changing(tenant.id, actor) as transaction:
+        await transaction.move([Move(ref=RULES, before=None, after=old)], action="rules.update", records=[])
+
+    assert (await read_document(store, tenant.id, RULES)).version.text == old.text
+    with pytest.raises(VersionMismatch) as caught:
+        await put(store, actor, tenant, f"[{block}, {block}]".encode(), ref=RULES, preconditions=STALE)
+    assert caught.value.extra["differs"] == ["/1"]
+    new = await put(store, actor, tenant, f"[{block}]".encode(), ref=RULES)
+    assert new.changed
+    assert (await diff_versions(store, tenant.id, RULES, old.etag, "current")).differences == []
+
+
+@pytest.mark.parametrize("body", [b'{"rules": [], "more": 1}', b'{"rules": {}}'])
+async def test_what_is_no_envelope_is_not_taken_for_one(
+    store: SqlControlStore, actor: Actor, tenant: Tenant, body: bytes
+) -> None:
+    """Not even where what it holds is stored already, and would need no check."""
+    await put(store, actor, tenant, b"[]", ref=RULES)
+
+    with pytest.raises(InvalidRequest):
+        await put(store, actor, tenant, body, ref=RULES)

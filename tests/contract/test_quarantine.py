@@ -346,7 +346,7 @@ async def test_known_good_passes_over_what_was_found_to_be_bad_since(
     store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]
 ) -> None:
     await put(store, actor, tenant, b"[]", ref=RULES)
-    await put(store, actor, tenant, b'{"rules": []}', ref=RULES)
+    await put(store, actor, tenant, b'[{"action": "block", "target_type": "tag", "target_key": "x"}]', ref=RULES)
     for revision in (1, 2, 4):
         await label_revision(store, actor, tenant.id, revision, "known_good")
     await mark(store, actor, tenant, versions[2])

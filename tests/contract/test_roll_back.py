@@ -194,7 +194,7 @@ async def test_all_documents_go_back_together_at_one_revision(
     await put(store, actor, tenant, b"[]", ref=RULES)
     good = (await read_history(store, tenant.id, 1, None))[0]
     await put(store, actor, tenant, config(2))
-    await put(store, actor, tenant, b'{"rules": []}', ref=RULES)
+    await put(store, actor, tenant, b'[{"action": "block", "target_type": "tag", "target_key": "x"}]', ref=RULES)
     await put(store, actor, tenant, manifest("a"), ref=HOME)
 
     outcome = await roll_back_tenant(store, actor, tenant.id, RollbackRequest(revision=good.revision), ANYTHING)

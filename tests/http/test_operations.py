@@ -85,6 +85,16 @@ async def test_every_reference_in_the_description_leads_somewhere(api: Api) -> N
     assert not {name for name in schemas if not re.fullmatch(r"[A-Za-z]+", name)}
 
 
+async def test_rules_are_described_in_both_forms(api: Api) -> None:
+    async with api.client() as client:
+        operation = (await client.get("/openapi.json")).json()["paths"]["/v1/admin/tenants/{tenant_id}/rules"]["put"]
+    forms = operation["requestBody"]["content"]["application/json"]["schema"]["anyOf"]
+    assert forms == [
+        {"type": "array", "items": {"$ref": "#/components/schemas/Rule"}},
+        {"$ref": "#/components/schemas/RulesEnvelope"},
+    ]
+
+
 @pytest.mark.parametrize("path", ["/v1/admin/tenants/{tenant_id}/rules", "/v1/admin/tenants/{tenant_id}/items"])
 async def test_operations_describe_parameters_bodies_and_problems(api: Api, path: str) -> None:
     async with api.client() as client:

@@ -41,14 +41,14 @@ async def change_document(
         Frozen: the tenant takes no changes.
         VersionQuarantined: this version is under quarantine, and there is no ``override``.
     """
-    document = await aside(len(data), CanonicalDocument.read, data)
+    document = await aside(len(data), CanonicalDocument.read, ref.kind, data)
     async with store.changing(tenant_id, actor) as transaction:
         tenant = transaction.locked
         current, stored = await transaction.standing(ref, document.etag)
         try:
             moves = judge(preconditions, current, document.etag, required=tenant.require_if_match)
         except VersionMismatch as mismatch:
-            raise _with_differences(mismatch, current, document) from None
+            raise _with_differences(mismatch, ref, current, document) from None
         if not moves:
             return DocumentOutcome(tenant=tenant, ref=ref, pointer=current, changed=False)
         if tenant.frozen:
@@ -66,15 +66,15 @@ async def change_document(
 
 async def _draft(tenant: Tenant, ref: DocumentRef, document: CanonicalDocument, actor: Actor) -> Draft:
     """A version that was never stored, checked."""
-    await aside(len(document.text), ref.kind.check, document.value)
+    await aside(len(document.text), ref.kind.check, document.sent)
     check_addressed(ref, tenant, document.value)
     return Draft(etag=document.etag, text=document.text, comment=actor.reason)
 
 
 def _with_differences(
-    mismatch: VersionMismatch, current: Pointer | None, document: CanonicalDocument
+    mismatch: VersionMismatch, ref: DocumentRef, current: Pointer | None, document: CanonicalDocument
 ) -> VersionMismatch:
     if current is not None:
-        found = differences(parse(current.version.text.encode()), document.value)
+        found = differences(ref.kind.plain(parse(current.version.text.encode())), document.value)
         mismatch.extra["differs"] = [each.pointer for each, _ in zip(found, range(MOST_DIFFERENCES), strict=False)]
     return mismatch

@@ -20,7 +20,7 @@ from recsys.domain.config import config_faults, config_mistakes
 from recsys.domain.errors import Fault, InvalidRequest, RecsysError, Unprocessable
 from recsys.domain.manifest import manifest_faults
 from recsys.domain.quarantine import Quarantine, QuarantinedVersion
-from recsys.domain.rules import rules_faults, rules_mistakes
+from recsys.domain.rules import rules_faults, rules_mistakes, without_envelope
 from recsys.domain.validation import MOST_FAULTS
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class DocumentKind:
     """What sets one kind of document apart from the others.
 
     ``faults`` finds what is ill-formed (400) and ``mistakes`` what is wrong in meaning (422); both are timeless and
-    know no catalogue. What depends on the time or the catalogue is lint, a warning.
+    know no catalogue. What depends on the time or the catalogue is lint, a warning. ``plain`` gives what may be sent in
+    several forms the one form in which it is stored and compared.
     """
 
     name: str
@@ -40,6 +41,7 @@ class DocumentKind:
     not_found: type[RecsysError]
     faults: Callable[[Json], Iterator[Fault]]
     mistakes: Callable[[Json], Iterator[Fault]]
+    plain: Callable[[Json], Json]
 
     @property
     def version_field(self) -> str:
@@ -63,9 +65,13 @@ def _none(_: Json) -> Iterator[Fault]:
     return iter(())
 
 
-CONFIG = DocumentKind("config", False, errors.ConfigNotFound, config_faults, config_mistakes)
-RULES = DocumentKind("rules", False, errors.RulesNotFound, rules_faults, rules_mistakes)
-MANIFEST = DocumentKind("manifest", True, errors.ManifestNotFound, manifest_faults, _none)
+def _as_sent(value: Json) -> Json:
+    return value
+
+
+CONFIG = DocumentKind("config", False, errors.ConfigNotFound, config_faults, config_mistakes, _as_sent)
+RULES = DocumentKind("rules", False, errors.RulesNotFound, rules_faults, rules_mistakes, without_envelope)
+MANIFEST = DocumentKind("manifest", True, errors.ManifestNotFound, manifest_faults, _none, _as_sent)
 KINDS = {kind.name: kind for kind in (CONFIG, RULES, MANIFEST)}
 
 
@@ -93,22 +99,27 @@ class DocumentRef:
 
 @dataclass(frozen=True)
 class CanonicalDocument:
-    """A document as it will be stored: its value, its canonical text and the version they make."""
+    """A document as it will be stored: its value, its canonical text and the version they make.
+
+    ``sent`` is what it was made from, for faults to point into.
+    """
 
     value: Json
     text: str
     etag: str
+    sent: Json
 
     @classmethod
-    def read(cls, data: bytes) -> CanonicalDocument:
+    def read(cls, kind: DocumentKind, data: bytes) -> CanonicalDocument:
         """Read a document that somebody sent.
 
         Raises:
             InvalidJson: what has no canonical form.
         """
-        value = parse(data)
+        sent = parse(data)
+        value = kind.plain(sent)
         text = canonicalise(value)
-        return cls(value, text, content_hash(text))
+        return cls(value, text, content_hash(text), sent)
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):

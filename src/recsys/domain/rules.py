@@ -26,7 +26,7 @@ VALUE_ALIASES: dict[str, dict[str, str]] = {
     "action": {"promote": "boost", "exclude": "block", "hide": "block"},
     "target_type": {"label": "tag", "product": "item"},
 }
-"""Understood on reading; the stored document stays what was sent."""
+"""Understood on reading; the stored rules keep the words that were sent."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,6 +74,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return self.enabled and started and (self.valid_until is None or now < self.valid_until)
 
 
+class RulesEnvelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The other form in which rules may be sent; see :func:`without_envelope`."""
+
+    rules: list[Rule]
+
+
 def read_rules(value: Json) -> list[Rule]:
     """Turn a rules document (an array, or an envelope with ``rules``) into typed rules, in document order.
 
@@ -85,10 +91,17 @@ def read_rules(value: Json) -> list[Rule]:
     return convert([_without_aliases(rule) for _, rule in _entries(value)], list[Rule])
 
 
+def without_envelope(value: Json) -> Json:
+    """The array of a rules document that was sent as ``{"rules": […]}``; anything else as it is."""
+    if isinstance(value, dict) and value.keys() == {"rules"} and isinstance(value["rules"], list):
+        return value["rules"]
+    return value
+
+
 def rules_faults(value: Json) -> Iterator[Fault]:
     """What is ill-formed about a rules document: the shape, unknown keys, unknown actions."""
     if isinstance(value, dict):
-        yield from faults(value, _Envelope)
+        yield from faults(value | {"rules": []} if _entries(value) else value, RulesEnvelope)
     elif not isinstance(value, list):
         yield Fault("", 'Expected an array of rules, or an object {"rules": […]}.')
     for pointer, rule in _entries(value):
@@ -102,10 +115,6 @@ def rules_mistakes(value: Json) -> Iterator[Fault]:
     """What is wrong in meaning about a well-formed rules document: targets, windows, keys of another action."""
     for (pointer, _), rule in zip(_entries(value), read_rules(value), strict=True):
         yield from (Fault(pointer + at, detail) for at, detail in _mistakes(rule))
-
-
-class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
-    rules: list[dict[str, object]]
 
 
 def _mistakes(rule: Rule) -> Iterator[tuple[str, str]]:

@@ -11,13 +11,12 @@ import msgspec
 from litestar import Request
 from litestar.di import NamedDependency, Provide
 from litestar.params import PathParameter, QueryParameter, SkipValidation
-from msgspec import Meta
 
 from recsys.domain.access import Actor, Permission, Principal
 from recsys.domain.errors import Fault, InvalidRequest, TenantNotFound
 from recsys.domain.names import EXTERNAL_ID_PATTERN, SURFACE_PATTERN, UUID_PATTERN
 from recsys.domain.tenant import Tenant
-from recsys.domain.validation import decode
+from recsys.domain.validation import ZonedTime, decode
 from recsys.service.authentication import actor_of
 from recsys.service.content_type import require_json
 
@@ -31,7 +30,6 @@ Given: TypeAlias = NamedDependency[SkipValidation[T]]
 
 AnyRequest: TypeAlias = "Request[Any, Any, Any]"
 
-ZonedTime = Annotated[datetime, Meta(tz=True)]
 MAX_PAGE = 200
 Limit: TypeAlias = Annotated[int, QueryParameter(ge=1, description=f"Entries per page; at most {MAX_PAGE}.")]
 Number: TypeAlias = Annotated[int | None, QueryParameter(ge=0, le=2**53 - 1)]

@@ -20,7 +20,7 @@ from recsys.domain.document import DocumentRef, Lint
 from recsys.domain.errors import InvalidRequest
 from recsys.domain.manifest import Manifest
 from recsys.domain.precondition import Preconditions
-from recsys.domain.rules import Rule
+from recsys.domain.rules import Rule, RulesEnvelope
 from recsys.domain.tenant import Tenant
 from recsys.service.call import AnyRequest, Call, Given, Limit, Time, check_surface, page, read_time
 from recsys.service.conditions import CONDITIONS
@@ -175,7 +175,7 @@ class RulesController(_DocumentController):
     path = "/v1/admin/tenants/{tenant_id:str}/rules"
     tags = ("Rules",)
     dependencies = {**ON_DOCUMENTS, "ref": Provide(rules_ref, sync_to_thread=False)}  # noqa: RUF012
-    opt = {"kind": "rules", "body": list[Rule]}  # noqa: RUF012
+    opt = {"kind": "rules", "body": list[Rule] | RulesEnvelope}  # noqa: RUF012
 
 
 class ManifestController(_DocumentController):

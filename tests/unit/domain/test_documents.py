@@ -119,6 +119,22 @@ def test_every_fault_is_named_at_once() -> None:
     assert [fault.pointer for fault in caught.value.faults] == ["/0/action", "/0/x", "/1/action", "/1/target_type"]
 
 
+def test_every_time_that_is_none_is_named_beside_other_faults_and_points_into_what_was_sent() -> None:
+    bad = rule(BLOCK, valid_from="2026-11-23T10:00:00", valid_until=7, prority=1)
+
+    with pytest.raises(InvalidRequest) as caught:
+        RULES.check({"rules": [*cast("list[Json]", bad), *cast("list[Json]", bad), 1]})
+
+    assert [fault.pointer for fault in caught.value.faults] == [
+        *("/rules/0/valid_from", "/rules/0/valid_until", "/rules/0/prority"),
+        *("/rules/1/valid_from", "/rules/1/valid_until", "/rules/1/prority"),
+        "/rules/2",
+    ]
+    assert caught.value.faults[0].detail == (
+        "Expected an RFC 3339 time with a zone, 2026-11-23T10:00:00Z for example, got '2026-11-23T10:00:00'."
+    )
+
+
 def test_aliases_are_understood_on_reading() -> None:
     rules = read_rules(
         parse(
