@@ -342,6 +342,23 @@ async def test_a_tenant_wide_rollback_quarantines_every_version_that_it_leaves(
     assert again.changed
 
 
+async def test_to_quarantine_what_was_called_good_is_not_passed_over_in_silence(
+    store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]
+) -> None:
+    """A step too many, and the good version is the one that was moved away from."""
+    for revision in (1, 3):
+        await label_revision(store, actor, tenant.id, revision, "known_good")
+    await put(store, actor, tenant, config(4))
+    first = await back(store, actor, tenant, key="one", steps=1, quarantine=True)
+    assert (version_of(first), [each.code for each in first.warnings]) == (versions[2], ["QUARANTINED"])
+
+    second = await back(store, actor, tenant, to=versions[0], quarantine=True)
+
+    assert [each.code for each in second.warnings] == ["QUARANTINED", "KNOWN_GOOD_QUARANTINED"]
+    assert f"{versions[2]} is the one of revision 3, which is labelled known_good" in second.warnings[1].detail
+    assert f"DELETE …/versions/{versions[2]}/quarantine" in second.warnings[1].detail
+
+
 async def test_known_good_passes_over_what_was_found_to_be_bad_since(
     store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]
 ) -> None:

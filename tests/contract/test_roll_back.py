@@ -1,7 +1,7 @@
 """Going back: every form of rollback, the same on both databases."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, timedelta, timezone
 from typing import Any
 
 import msgspec
@@ -161,6 +161,20 @@ async def test_a_time_before_the_tenant_is_a_mistake_and_not_an_empty_state(
         await roll_back_tenant(store, actor, tenant.id, RollbackRequest(at=before), ANYTHING)
 
 
+async def test_a_time_in_the_future_is_a_mistaken_zone_and_not_where_everything_is_already(
+    store: SqlControlStore, clock: FakeClock, actor: Actor, tenant: Tenant, versions: Sequence[str]
+) -> None:
+    east = timezone(timedelta(hours=2))
+    meant_in_utc = (clock.now() - timedelta(hours=1)).astimezone(east).replace(tzinfo=UTC)
+    said = "Understood as 2026-01-01T04:00:00.00:00, which is in the future: here it is 2026-01-01T03:00:00.00:00"
+    with pytest.raises(Unprocessable, match=said):
+        await back(store, actor, tenant, at=meant_in_utc)
+    with pytest.raises(Unprocessable, match=said):
+        await roll_back_tenant(store, actor, tenant.id, RollbackRequest(at=meant_in_utc), ANYTHING)
+
+    assert not (await back(store, actor, tenant, at=clock.now() + timedelta(seconds=59))).changed
+
+
 @pytest.mark.parametrize(
     "target", [{}, {"to": "x", "revision": 1}, {"audit_id": 1, "steps": 1}], ids=["none", "two", "other two"]
 )
@@ -183,7 +197,7 @@ async def test_an_audit_entry_about_something_else_is_refused(
     await put(store, actor, tenant, b"[]", ref=RULES)
     about_rules = (await read_audit(store, tenant.id, 1, None))[0]
 
-    with pytest.raises(Unprocessable):
+    with pytest.raises(Unprocessable, match="is about rules, not about config"):
         await back(store, actor, tenant, audit_id=about_rules.id)
 
 

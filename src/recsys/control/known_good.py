@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from recsys.domain.document import Lint
 from recsys.domain.errors import VersionNotFound
@@ -10,8 +10,24 @@ from recsys.domain.history import KNOWN_GOOD
 
 if TYPE_CHECKING:
     from recsys.domain.document import DocumentRef
-    from recsys.domain.history import Pointers
+    from recsys.domain.history import LedgerEntry, Pointers
     from recsys.domain.ports import TenantTransaction
+
+
+_LOOKED_AT: Final = 20
+"""So many labelled revisions are as far back as anybody remembers; each costs a query under the tenant's lock."""
+
+
+async def latest_known_good(transaction: TenantTransaction) -> list[LedgerEntry]:
+    """The latest revisions labelled known good, newest first: twenty at most."""
+    found: list[LedgerEntry] = []
+    while len(found) < _LOOKED_AT:
+        before = found[-1].revision if found else None
+        entry = await transaction.ledger_labelled(transaction.locked.id, KNOWN_GOOD, before)
+        if entry is None:
+            break
+        found.append(entry)
+    return found
 
 
 async def find_known_good(

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import Meta
 
+from recsys.control.known_good import latest_known_good
 from recsys.control.read_document import stored_version
 from recsys.domain.audit import AuditRecord
 from recsys.domain.document import Lint
 from recsys.domain.errors import Fault, InvalidRequest
+from recsys.domain.history import KNOWN_GOOD
 from recsys.domain.quarantine import Quarantine, QuarantinedVersion
 
 if TYPE_CHECKING:
@@ -103,7 +105,21 @@ async def quarantine_left(transaction: TenantTransaction, moves: Sequence[Move],
         if version.quarantined is None:
             await _put_under_quarantine(transaction, ref, version, reason or NO_REASON)
     said = [f"The {ref} version {version.etag} that was moved away from is under quarantine." for ref, version in left]
-    return [Lint(code="QUARANTINED", detail=detail) for detail in said] or [NOTHING_QUARANTINED]
+    found = [Lint(code="QUARANTINED", detail=detail) for detail in said] or [NOTHING_QUARANTINED]
+    return found + await _known_good(transaction, left)
+
+
+async def _known_good(transaction: TenantTransaction, left: Sequence[tuple[DocumentRef, Version]]) -> list[Lint]:
+    """Warnings about what was called good before: somebody may have gone back one step too far."""
+    entries = await latest_known_good(transaction) if left else []
+    found = []
+    for ref, version in left:
+        entry = next((each for each in entries if each.pointers.of(ref) == version.etag), None)
+        if entry is not None:
+            known = f"The {ref} version {version.etag} is the one of revision {entry.revision}, which is labelled"
+            lift = f"If it is good: DELETE …/versions/{version.etag}/quarantine lifts it."
+            found.append(Lint(code="KNOWN_GOOD_QUARANTINED", detail=f"{known} {KNOWN_GOOD}. {lift}"))
+    return found
 
 
 async def _put_under_quarantine(

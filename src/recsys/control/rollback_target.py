@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from recsys.control.roll_back import RollbackRequest
     from recsys.domain.document import DocumentRef, Lint, Version
     from recsys.domain.ports import TenantTransaction
+
+_AHEAD: Final = timedelta(seconds=60)
+"""How far the clock of whoever asks may be ahead of ours."""
 
 
 async def find_target(
@@ -52,9 +56,7 @@ async def find_pointers(
             raise VersionNotFound(f"This tenant has no revision {request.revision}.")
         return found.pointers, []
     if request.at is not None:
-        if request.at < transaction.locked.created_at:
-            detail = f"The tenant exists since {transaction.locked.created_at.isoformat()}; to clear all: revision 0."
-            raise Unprocessable(faults=[Fault("/at", detail)])
+        _check_past(request.at, transaction)
         # Before the first entry nothing was current: that is a state too.
         then = await transaction.ledger_at(tenant_id, request.at)
         return then.pointers if then else Pointers(), []
@@ -63,13 +65,25 @@ async def find_pointers(
     return await find_known_good(transaction, ref)
 
 
+def _check_past(at: datetime, transaction: TenantTransaction) -> None:
+    """Refuse a time at which nothing stood: with zones mixed up it would seem that everything is there already."""
+    if at < transaction.locked.created_at:
+        detail = f"The tenant exists since {transaction.locked.created_at.isoformat()}; to clear all: revision 0."
+        raise Unprocessable(faults=[Fault("/at", detail)])
+    if at > transaction.now + _AHEAD:
+        understood, now = (time.astimezone(UTC).isoformat(timespec="seconds") for time in (at, transaction.now))
+        detail = f"Understood as {understood}, which is in the future: here it is {now}. Is the zone right?"
+        raise Unprocessable(faults=[Fault("/at", detail)])
+
+
 async def _before_entry(transaction: TenantTransaction, ref: DocumentRef, audit_id: int) -> str | None:
     entry = await transaction.audit_entry(transaction.locked.id, audit_id)
     if entry is None:
         raise VersionNotFound(f"This tenant has no audit entry {audit_id}.")
     extra: dict[str, Any] = msgspec.json.decode(entry.extra)
     if (entry.entity_type, entry.entity_id) != (ref.kind_name, ref.surface or ref.kind_name):
-        detail = f"Audit entry {audit_id} is about {entry.entity_type} {entry.entity_id}, not about {ref}."
+        about = " ".join(dict.fromkeys((entry.entity_type, entry.entity_id)))
+        detail = f"Audit entry {audit_id} is about {about}, not about {ref}."
         raise Unprocessable(faults=[Fault("/audit_id", detail)])
     before: str | None = extra["before_version"]
     return before

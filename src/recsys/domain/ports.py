@@ -105,10 +105,11 @@ class Reader(Protocol):
 class TenantTransaction(Reader, Protocol):
     """A change of one tenant: its row and pointers are locked, and everything is written when the block ends well.
 
-    Writes are visible to the reads that follow in the same transaction.
+    Writes are visible to the reads that follow in the same transaction. ``now``: the time that what is written carries.
     """
 
     locked: Tenant
+    now: datetime
 
     async def standing(self, ref: DocumentRef, etag: str) -> tuple[Pointer | None, Version | None]:
         """What :meth:`pointer` and :meth:`version` say of a document of the locked tenant, at once."""

@@ -52,7 +52,7 @@ class SqlTenantTransaction(SqlReader):
         self._latest = locked.latest
         self._pointers: dict[DocumentRef, Pointer | None] = {}
         self._actor = actor
-        self._now = now
+        self.now = now
 
     async def pointer(self, tenant_id: str, ref: DocumentRef) -> Pointer | None:
         """The current version of a document; what was read or written under the lock is not read again."""
@@ -98,7 +98,7 @@ class SqlTenantTransaction(SqlReader):
 
     async def use_key(self, key: UsedKey) -> None:
         """Remember what an ``Idempotency-Key`` was used for."""
-        values = msgspec.structs.asdict(key) | {"tenant_id": self.locked.id, "created_at": self._now}
+        values = msgspec.structs.asdict(key) | {"tenant_id": self.locked.id, "created_at": self.now}
         await self._connection.execute(insert(idempotency_keys).values(values))
 
     async def label(self, revision: int, label: str, record: AuditRecord) -> None:
@@ -113,7 +113,7 @@ class SqlTenantTransaction(SqlReader):
                 tenant_id=self.locked.id,
                 revision=revision,
                 label=label,
-                created_at=self._now,
+                created_at=self.now,
                 created_by_sub=self._actor.sub,
             )
         )
@@ -133,7 +133,7 @@ class SqlTenantTransaction(SqlReader):
                 tenant_id=self.locked.id,
                 document=str(ref),
                 version=etag,
-                created_at=self._now,
+                created_at=self.now,
                 created_by_sub=self._actor.sub,
                 reason=reason,
             )
@@ -175,7 +175,7 @@ class SqlTenantTransaction(SqlReader):
             insert(invalidations)
             .values(
                 tenant_id=self.locked.id,
-                created_at=self._now,
+                created_at=self.now,
                 targets=json.dumps(list(targets)),
                 surface=surface,
                 status="requested",
@@ -193,7 +193,7 @@ class SqlTenantTransaction(SqlReader):
         return LedgerEntry(
             revision=self.locked.revision + 1,
             # Clocks of two writers may disagree; within a tenant the ledger's time never runs backwards.
-            occurred_at=max(self._now, latest.occurred_at) if latest else self._now,
+            occurred_at=max(self.now, latest.occurred_at) if latest else self.now,
             actor_sub=self._actor.sub,
             actor_type=self._actor.actor_type,
             action=action,
@@ -223,7 +223,7 @@ class SqlTenantTransaction(SqlReader):
             id=str(uuid.uuid4()),
             etag=move.after.etag,
             text=move.after.text,
-            created_at=self._now,
+            created_at=self.now,
             created_by_sub=self._actor.sub,
             comment=move.after.comment,
         )
@@ -266,7 +266,7 @@ class SqlTenantTransaction(SqlReader):
             self.locked = msgspec.structs.replace(self.locked, **values)
 
     async def _audit(self, record: AuditRecord) -> None:
-        await write_audit(self._connection, self._actor, record, self._now, self.locked.id, None)
+        await write_audit(self._connection, self._actor, record, self.now, self.locked.id, None)
 
 
 async def write_audit(
