@@ -228,7 +228,7 @@ async def test_a_tenant_wide_rollback_honours_if_revision_and_refuses_if_match(
     store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]
 ) -> None:
     first = RollbackRequest(revision=1)
-    with pytest.raises(VersionMismatch):
+    with pytest.raises(VersionMismatch, match="The tenant is at revision 3, and If-Revision says 2"):
         await roll_back_tenant(store, actor, tenant.id, first, Preconditions(if_revision=2))
     with pytest.raises(InvalidRequest):
         await roll_back_tenant(store, actor, tenant.id, first, Preconditions(if_match=frozenset({versions[0]})))

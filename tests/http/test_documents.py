@@ -79,7 +79,7 @@ async def test_stored_text_is_answered_verbatim(dev: httpx.AsyncClient) -> None:
 async def test_the_same_again_changes_nothing(dev: httpx.AsyncClient, kind: str) -> None:
     path, first, _ = DOCUMENTS[kind]
     before = (await dev.put(path, json=first)).json()
-    again = await dev.put(path, json=first, headers={"If-Match": "00"})
+    again = await dev.put(path, json=first, headers={"If-Match": "0" * 64})
     assert again.status_code == 200, again.text
     assert again.json() == {**before, "changed": False}
     assert len((await dev.get(f"{TENANT}/history")).json()["entries"]) == 1
@@ -91,9 +91,9 @@ async def test_preconditions_are_judged_in_their_order(dev: httpx.AsyncClient) -
     assert created.status_code == 200
     assert_problem(await dev.put(CONFIG, json=one, headers={"If-None-Match": "*"}), 412, "RECSYS_PRECONDITION_FAILED")
     etag = created.headers["etag"]
-    for value in (etag, etag.strip('"'), f"W/{etag}", f'"00", {etag}', "*"):
+    for value in (etag, etag.strip('"'), f"W/{etag}", f'"{"0" * 64}", {etag}', "*"):
         assert (await dev.put(CONFIG, json=one, headers={"If-Match": value})).status_code == 200
-    moved = await dev.put(CONFIG, json=two, headers=[("If-Match", '"00"'), ("If-Match", etag)])
+    moved = await dev.put(CONFIG, json=two, headers=[("If-Match", "0" * 64), ("If-Match", etag)])
     assert moved.json()["changed"] is True, moved.text
     problem = assert_problem(
         await dev.put(CONFIG, json={"weights": {"pop": 3}}, headers={"If-Match": etag}), 409, "RECSYS_VERSION_MISMATCH"
@@ -103,6 +103,8 @@ async def test_preconditions_are_judged_in_their_order(dev: httpx.AsyncClient) -
     assert problem["updated_by"] == "dev"
     assert problem["updated_at"] == moved.json()["updated_at"]
     assert problem["differs"] == ["/weights/pop"]
+    refused = await dev.post(f"{CONFIG}/rollback", json={"revision": 1}, headers={"If-Match": "0" * 64})
+    assert assert_problem(refused, 409, "RECSYS_VERSION_MISMATCH")["differs"] == ["/weights/pop"]
 
 
 async def test_a_revision_sees_what_a_hash_cannot(dev: httpx.AsyncClient) -> None:

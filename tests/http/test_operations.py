@@ -36,7 +36,7 @@ async def test_a_service_is_not_ready_before_its_first_sync(api: Api) -> None:
 async def test_metrics_count_what_happened(loaded: httpx.AsyncClient) -> None:
     tenant_id = (await loaded.get(TENANT)).json()["id"]
     await loaded.put(f"{TENANT}/config", json={})
-    await loaded.put(f"{TENANT}/config", json={"flags": {}}, headers={"If-Match": "00"})
+    await loaded.put(f"{TENANT}/config", json={"flags": {}}, headers={"If-Match": "0" * 64})
     for k in (1, 200):
         await loaded.post("/v1/recommend", json=recommend_body(k=k))
     await loaded.post("/v1/recommend", json=recommend_body(surface="void"))

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from recsys.control.move_documents import move_documents
 from recsys.control.outcome import DocumentOutcome
-from recsys.domain.canonical import parse
-from recsys.domain.diff import differences
+from recsys.control.read_document import with_differences
 from recsys.domain.document import CanonicalDocument, Draft, check_addressed
 from recsys.domain.errors import Frozen, VersionMismatch
 from recsys.domain.ports import Move
@@ -16,12 +15,10 @@ from recsys.serving.background import aside
 
 if TYPE_CHECKING:
     from recsys.domain.access import Actor
-    from recsys.domain.document import DocumentRef, Pointer
+    from recsys.domain.document import DocumentRef
     from recsys.domain.ports import ControlStore
     from recsys.domain.precondition import Preconditions
     from recsys.domain.tenant import Tenant
-
-MOST_DIFFERENCES = 50
 
 
 async def change_document(
@@ -48,7 +45,7 @@ async def change_document(
         try:
             moves = judge(preconditions, current, document.etag, required=tenant.require_if_match)
         except VersionMismatch as mismatch:
-            raise _with_differences(mismatch, ref, current, document) from None
+            raise with_differences(mismatch, ref, current, document.value) from None
         if not moves:
             return DocumentOutcome(tenant=tenant, ref=ref, pointer=current, changed=False)
         if tenant.frozen:
@@ -69,12 +66,3 @@ async def _draft(tenant: Tenant, ref: DocumentRef, document: CanonicalDocument, 
     await aside(len(document.text), ref.kind.check, document.sent)
     check_addressed(ref, tenant, document.value)
     return Draft(etag=document.etag, text=document.text, comment=actor.reason)
-
-
-def _with_differences(
-    mismatch: VersionMismatch, ref: DocumentRef, current: Pointer | None, document: CanonicalDocument
-) -> VersionMismatch:
-    if current is not None:
-        found = differences(ref.kind.plain(parse(current.version.text.encode())), document.value)
-        mismatch.extra["differs"] = [each.pointer for each, _ in zip(found, range(MOST_DIFFERENCES), strict=False)]
-    return mismatch

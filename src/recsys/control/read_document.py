@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from recsys.domain.canonical import parse
 from recsys.domain.diff import Difference, differences
-from recsys.domain.errors import VersionNotFound
+from recsys.domain.errors import VersionMismatch, VersionNotFound
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from recsys.domain.canonical import Json
     from recsys.domain.document import DocumentRef, Pointer, Version, VersionInfo
     from recsys.domain.ports import ControlStore, Reader
 
 CURRENT = "current"
+MOST_DIFFERENCES = 50
 
 
 class DocumentDiff(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,10 +55,18 @@ async def diff_versions(store: ControlStore, tenant_id: str, ref: DocumentRef, f
     async with store.reading() as reader:
         before = await _version(reader, tenant_id, ref, from_)
         after = await _version(reader, tenant_id, ref, to)
-    # Earlier releases stored rules in their envelope as well, which is no difference.
-    old, new = (ref.kind.plain(parse(version.text.encode())) for version in (before, after))
-    found = differences(old, new)
+    found = differences(_plain(ref, before), _plain(ref, after))
     return DocumentDiff(from_version=before.etag, to_version=after.etag, differences=list(found))
+
+
+def with_differences(
+    mismatch: VersionMismatch, ref: DocumentRef, current: Pointer | None, wanted: Json
+) -> VersionMismatch:
+    """A refusal with the pointers at which what is ``wanted`` differs from what is current."""
+    if current is not None:
+        found = differences(_plain(ref, current.version), wanted)
+        mismatch.extra["differs"] = [each.pointer for each in islice(found, MOST_DIFFERENCES)]
+    return mismatch
 
 
 async def stored_version(reader: Reader, tenant_id: str, ref: DocumentRef, etag: str) -> Version:
@@ -64,6 +75,11 @@ async def stored_version(reader: Reader, tenant_id: str, ref: DocumentRef, etag:
     if version is None:
         raise VersionNotFound(f"This tenant has no {ref} version {etag!r}.")
     return version
+
+
+def _plain(ref: DocumentRef, version: Version) -> Json:
+    """What a version says. Earlier releases stored rules in their envelope as well, which is no difference."""
+    return ref.kind.plain(parse(version.text.encode()))
 
 
 async def _current(reader: Reader, tenant_id: str, ref: DocumentRef) -> Pointer:

@@ -15,9 +15,10 @@ from recsys.control.check_artifacts import require_artifacts
 from recsys.control.move_documents import move_documents
 from recsys.control.outcome import DocumentOutcome, MovedDocument, TenantOutcome
 from recsys.control.quarantine import quarantine_left
+from recsys.control.read_document import with_differences
 from recsys.control.rollback_target import find_pointers, find_target, find_version
-from recsys.domain.canonical import content_hash
-from recsys.domain.document import KINDS, DocumentRef, Lint, Pointer
+from recsys.domain.canonical import content_hash, parse
+from recsys.domain.document import KINDS, DocumentRef, Lint, Pointer, Version
 from recsys.domain.errors import (
     Fault,
     InvalidRequest,
@@ -106,7 +107,7 @@ async def roll_back_document(  # noqa: PLR0913 - the last one is where artifacts
             return DocumentOutcome(tenant=tenant, ref=ref, pointer=pointer, changed=False, live=live)
         current = await transaction.pointer(tenant.id, ref)
         target, warnings = await find_target(transaction, ref, request)
-        changed = judge(preconditions, current, target.etag if target else None, required=False)
+        changed = _judge(preconditions, ref, current, target)
         moves = [Move(ref=ref, before=current.version if current else None, after=target)] if changed else []
         if moves:
             await require_artifacts(blobs, tenant.id, moves)
@@ -229,6 +230,14 @@ async def _moves(transaction: TenantTransaction, wanted: Pointers) -> list[Move]
     return moves
 
 
+def _judge(preconditions: Preconditions, ref: DocumentRef, current: Pointer | None, target: Version | None) -> bool:
+    try:
+        return judge(preconditions, current, target.etag if target else None, required=False)
+    except VersionMismatch as mismatch:
+        wanted = ref.kind.plain(parse(target.text.encode())) if target else None
+        raise with_differences(mismatch, ref, current, wanted) from None
+
+
 def _judge_tenant(preconditions: Preconditions, latest: list[LedgerEntry], moves: list[Move]) -> None:
     last = latest[0] if latest else None
     revision = last.revision if last else 0
@@ -238,6 +247,8 @@ def _judge_tenant(preconditions: Preconditions, latest: list[LedgerEntry], moves
             current_revision=revision,
             updated_by=last.actor_sub if last else None,
             updated_at=last.occurred_at if last else None,
+            detail=f"The tenant is at revision {revision}, and If-Revision says {preconditions.if_revision}. "
+            "Read the history again and repeat.",
         )
 
 

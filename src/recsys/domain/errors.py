@@ -132,9 +132,10 @@ class VersionMismatch(RecsysError):
         updated_by: str | None,
         updated_at: datetime | None,
         differs: Sequence[str] = (),
+        detail: str | None = None,
     ) -> None:
         super().__init__(
-            None,
+            detail,
             current_version=current_version,
             current_revision=current_revision,
             updated_by=updated_by,

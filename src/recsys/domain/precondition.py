@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from recsys.domain.document import Pointer
 
-_ETAG = re.compile(r'\s*(?:(?:W/)?"([0-9A-Fa-f]{1,128})"|([0-9A-Fa-f]{1,128}))\s*')
+_ETAG = re.compile(r'\s*(?:(?:W/)?"([0-9A-Fa-f]{64})"|([0-9A-Fa-f]{64}))\s*')
 ANY = "*"
 
 
@@ -97,6 +97,7 @@ def judge(
             current_revision=current.revision if current else None,
             updated_by=current.updated_by_sub if current else None,
             updated_at=current.updated_at if current else None,
+            detail=_only_the_revision(preconditions, current),
         )
     return True
 
@@ -107,6 +108,19 @@ def _holds(preconditions: Preconditions, current: Pointer | None) -> bool:
     return preconditions.if_revision in (None, current.revision if current else 0)
 
 
+def _only_the_revision(preconditions: Preconditions, current: Pointer | None) -> str | None:
+    """What to say where the version, if one was sent, is the current one and only the revision is another."""
+    if current is None or not _holds(msgspec.structs.replace(preconditions, if_revision=None), current):
+        return None
+    same = (
+        "The version is the one you started from, but the" if current.version.etag in preconditions.if_match else "The"
+    )
+    return (
+        f"{same} document last moved at revision {current.revision}, and If-Revision says {preconditions.if_revision}. "
+        "Read it again and repeat with the revision that GET answers."
+    )
+
+
 def _etags(line: str) -> list[str]:
     if line.strip() == ANY:
         return [ANY]
@@ -115,7 +129,7 @@ def _etags(line: str) -> list[str]:
         raise _malformed(
             "If-Match",
             line,
-            "Send the version as GET's ETag gives it, quoted or bare, or *.",
+            "Send the version as GET's ETag gives it, all of its 64 hexadecimal digits, quoted; or *.",
         )
     return [(match[1] or match[2]).lower() for match in found if match]
 

@@ -27,7 +27,6 @@ def at(etag: str, revision: int = 7) -> Pointer:
         ([f'"{A}", W/"{B}"'], {A, B}),
         ([f'"{A}"', B], {A, B}),
         (["*"], {"*"}),
-        (["deadbeef"], {"deadbeef"}),
         ([], set()),
     ],
 )
@@ -40,6 +39,9 @@ def test_if_match_takes_every_spelling_of_versions(lines: list[str], etags: set[
     [
         ([""], None, None),
         (["not a version"], None, None),
+        ([A[:12]], None, None),
+        ([f'"{A[:12]}"'], None, None),
+        ([f'"{A}0"'], None, None),
         ([f'"{A}'], None, None),
         ([f'"{A}" "{B}"'], None, None),
         ([f'"{A}",'], None, None),
@@ -66,6 +68,17 @@ def test_nothing_moves_when_the_wanted_version_is_current_however_stale_the_call
 
     assert not judge(stale, at(A), A, required=True)
     assert not judge(stale, None, None, required=True)
+
+
+def test_a_mismatch_says_when_only_the_revision_is_another() -> None:
+    said = [
+        (Preconditions(if_match=frozenset({B}), if_revision=1), "Somebody was faster"),
+        (Preconditions(if_match=frozenset({A}), if_revision=1), "The version is the one you started from, but the doc"),
+        (Preconditions(if_revision=9), "The document last moved at revision 4, and If-Revision says 9."),
+    ]
+    for preconditions, beginning in said:
+        with pytest.raises(VersionMismatch, match=beginning):
+            judge(preconditions, at(A, 4), B, required=False)
 
 
 def test_if_none_match_is_judged_before_equality() -> None:
