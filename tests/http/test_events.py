@@ -128,7 +128,7 @@ async def test_one_bad_record_does_not_refuse_the_others(api: Api, loaded: httpx
     assert statuses(verdicts) == ["accepted", *["rejected"] * 7, "accepted", "duplicate"]
     results = verdicts["results"]
     assert [each["event_id"] for each in results] == [
-        "good", "typo", None, "late", "minus", None, None, "nobody", "also good", "good",
+        "good", "typo", None, "late", "minus", "nul", None, "nobody", "also good", "good",
     ]  # fmt: skip
     assert [each["faults"][0]["pointer"] for each in results[1:8]] == [
         "/surfce", "/event_id", "/occurred_at", "/value", "/item_id", "", "/user",
@@ -164,17 +164,21 @@ async def test_escapes_and_other_scripts_are_understood(api: Api, loaded: httpx.
 
 
 ONE = json.dumps(event()).encode()
-BAD_RECORDS: dict[str, tuple[bytes, str]] = {
-    "half a character": (b'{"event_id": "\\ud83d"}', "/event_id"),
-    "half a character as a key": (b'{"\\ud83d": 1}', ""),
-    "half a character as a key, twice": (b'{"\\ud83d": 1, "\\ud83d": 2}', ""),
-    "half a character and bytes that are none": (b'{"event_id": "\\ud83d \xff"}', ""),
-    "bytes that are no character": (b'{"event_id": "\xff"}', ""),
-    "NUL": (b'{"event_id": "\\u0000"}', "/event_id"),
-    "5,000 digits": (b'{"event_id": "a", "quantity": ' + b"5" * 5_000 + b"}", ""),
-    "not a number": (b'{"event_id": "a", "value": NaN}', ""),
-    "70 levels": (b'{"event_id": "a", "value": ' + b"[" * 70 + b"]" * 70 + b"}", "/value" + "/0" * 64),
-    "a key twice": (b'{"event_id": "a", "event_id": "b"}', "/event_id"),
+BAD_RECORDS: dict[str, tuple[bytes, str, str | None]] = {
+    "half a character": (b'{"event_id": "\\ud83d"}', "/event_id", None),
+    "half a character as a key": (b'{"\\ud83d": 1}', "", None),
+    "half a character as a key, twice": (b'{"\\ud83d": 1, "\\ud83d": 2}', "", None),
+    "half a character in another field": (b'{"event_id": "a", "item_id": "\\ud83d"}', "/item_id", "a"),
+    "half a character and bytes that are none": (b'{"event_id": "\\ud83d \xff"}', "", None),
+    "bytes that are no character": (b'{"event_id": "\xff"}', "", None),
+    "bytes that are no character in another field": (b'{"event_id": "a", "item_id": "\xff"}', "", "a"),
+    "NUL": (b'{"event_id": "\\u0000"}', "/event_id", None),
+    "NUL in another field": (b'{"item_id": "\\u0000", "event_id": "a"}', "/item_id", "a"),
+    "5,000 digits": (b'{"event_id": "a", "quantity": ' + b"5" * 5_000 + b"}", "/quantity", "a"),
+    "not a number": (b'{"event_id": "a", "value": NaN}', "", "a"),
+    "70 levels": (b'{"event_id": "a", "value": ' + b"[" * 70 + b"]" * 70 + b"}", "/value" + "/0" * 64, "a"),
+    "a key twice": (b'{"event_id": "a", "event_id": "b"}', "/event_id", None),
+    "no object": (b'[["event_id", "\\u0000"]]', "/0/1", None),
 }
 
 
@@ -182,13 +186,14 @@ BAD_RECORDS: dict[str, tuple[bytes, str]] = {
 async def test_a_record_that_no_parser_likes_does_not_refuse_the_others(
     api: Api, dev: httpx.AsyncClient, name: str
 ) -> None:
-    record, pointer = BAD_RECORDS[name]
+    record, pointer, event_id = BAD_RECORDS[name]
     escaped = json.dumps(event("line\nbreak")).encode()
     body = b' { "events" : [ %s,%s , %s ] } ' % (ONE, record, escaped)
     answer = await dev.post("/v1/events", content=body)
     assert answer.status_code == 200, answer.text
     assert statuses(answer.json()) == ["accepted", "rejected", "accepted"]
-    assert answer.json()["results"][1]["faults"][0]["pointer"] == pointer
+    rejected = answer.json()["results"][1]
+    assert (rejected["faults"][0]["pointer"], rejected["event_id"]) == (pointer, event_id)
     assert [line["event_id"] for line in lines(api, "events")] == ["e1", "line\nbreak"]
 
 

@@ -20,6 +20,7 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 MAX_DEPTH = 64
 EXACT_INTEGERS = 2**53
+_SHOWN = 20
 _KEY = re.compile(rb'"([^"\\]*)"\s*:')
 
 
@@ -96,24 +97,29 @@ def _refuse_constant(name: str) -> NoReturn:
     raise _refusal(f"{name} is not JSON.")
 
 
-def _parse_int(digits: str) -> int:
+class _TooLarge:
+    """A number that is not taken, as it was spelt; :func:`check` refuses it where it stands."""
+
+    def __init__(self, digits: str) -> None:
+        self.shown = digits if len(digits) <= _SHOWN else f"{digits[:_SHOWN]}…"
+
+
+def _parse_int(digits: str) -> int | _TooLarge:
     # A bound on the digits first: turning a million of them into an int is quadratic.
-    if len(digits) > len(str(EXACT_INTEGERS)) + 1:
-        raise _too_large(digits[:20] + "…", "")
-    return int(digits)
+    return int(digits) if len(digits) <= len(str(EXACT_INTEGERS)) + 1 else _TooLarge(digits)
 
 
-def _parse_float(digits: str) -> float | int:
-    # 20.0 and 20 have one canonical form, so they are one value.
+def _parse_float(digits: str) -> float | int | _TooLarge:
     number = float(digits)
-    return int(number) if number.is_integer() and abs(number) < EXACT_INTEGERS else number
+    if abs(number) >= EXACT_INTEGERS:
+        return _TooLarge(digits)
+    # 20.0 and 20 have one canonical form, so they are one value.
+    return int(number) if number.is_integer() else number
 
 
 def _too_large(shown: object, pointer: str) -> InvalidJson:
-    return _refusal(
-        f"{shown} is too large: whole numbers reach 2^53 - 1. Send it as a string.",
-        pointer,
-    )
+    exact = f"JSON numbers are exact only up to 2^53 - 1 ({EXACT_INTEGERS - 1})"
+    return _refusal(f"{shown} is too large: {exact}, and none beyond is taken.", pointer)
 
 
 def check(value: object, pointer: str = "", depth: int = 0) -> None:
@@ -126,6 +132,8 @@ def check(value: object, pointer: str = "", depth: int = 0) -> None:
         # Every float from 2^53 on is integral, infinities among them, so one comparison covers all spellings.
         if abs(value) >= EXACT_INTEGERS:
             raise _too_large(value, pointer)
+    elif isinstance(value, _TooLarge):
+        raise _too_large(value.shown, pointer)
     elif isinstance(value, list):
         for index, item in enumerate(value):
             check(item, f"{pointer}/{index}", depth + 1)

@@ -175,7 +175,8 @@ def _check_literal(value: Json, info: inspect.LiteralType, pointer: str) -> Iter
         return
     choices = [str(choice) for choice in info.values]
     near = did_you_mean(value, choices) if isinstance(value, str) else None
-    yield Fault(pointer, f"Expected one of {', '.join(choices)}, got {_shown(value)}.", near)
+    wanted = choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
+    yield Fault(pointer, f"Expected {wanted}, got {_shown(value)}.", near)
 
 
 def _check_text(value: Json, info: inspect.StrType, pointer: str) -> Iterator[Fault]:
@@ -234,5 +235,6 @@ def _named(value: Json) -> str:
 
 
 def _shown(value: Json) -> str:
-    text = repr(value) if isinstance(value, str) else _named(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    text = repr(value) if isinstance(value, str) or is_number else _named(value)
     return text if len(text) <= 60 else f"{text[:57]}…'"

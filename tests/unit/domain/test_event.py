@@ -95,10 +95,10 @@ def test_all_faults_of_a_record_are_told_up_to_a_bound() -> None:
 @pytest.mark.parametrize(
     ("record", "event_id"),
     [
-        (b'{"event_id": "e1", "type": "view", "type": "click"}', None),
-        (b'{"event_id": "e1", "surface": "\xff"}', None),
-        (b'{"event_id": "e1", "value": NaN}', None),
-        (b'{"event_id": "e1", "value": 1e999}', None),
+        (b'{"event_id": "e1", "type": "view", "type": "click"}', "e1"),
+        (b'{"event_id": "e1", "surface": "\xff"}', "e1"),
+        (b'{"event_id": "e1", "value": NaN}', "e1"),
+        (b'{"event_id": "e1", "value": 1e999}', "e1"),
         (b'{"event_id": "e\\u0065"}', "ee"),
         (b"[]", None),
         (b"null", None),

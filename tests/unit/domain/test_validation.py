@@ -3,7 +3,7 @@
 import pytest
 
 from recsys.domain.canonical import Json
-from recsys.domain.document import CONFIG, RULES, DocumentKind
+from recsys.domain.document import CONFIG, MANIFEST, RULES, DocumentKind
 from recsys.domain.errors import InvalidRequest
 from recsys.domain.recommend import RecommendRequest
 from recsys.domain.validation import MOST_FAULTS, convert
@@ -22,3 +22,19 @@ def test_so_does_a_hostile_document(kind: DocumentKind, value: Json) -> None:
     with pytest.raises(InvalidRequest) as caught:
         kind.check(value)
     assert len(caught.value.faults) == MOST_FAULTS
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "said"),
+    [
+        (MANIFEST, {"v": 2, "tenant": "demo", "surface": "home", "current": {}}, "Expected 1, got 2."),
+        (
+            CONFIG,
+            {"algorithm": 7},
+            "session_seq, got 7.",
+        ),
+        (CONFIG, {"algorithm": True}, "session_seq, got true or false."),
+    ],
+)
+def test_a_choice_is_told_with_what_was_sent(kind: DocumentKind, value: Json, said: str) -> None:
+    assert next(kind.faults(value)).detail.endswith(said)
