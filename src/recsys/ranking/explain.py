@@ -89,8 +89,15 @@ def explain_item(plan: Plan, outcome: Outcome, item_id: str) -> dict[str, Any]:
     """Where one item fell out of the work, or its rank.
 
     ``outcome`` is one of unknown, excluded, anchor, blocked, constrained, not_included, not_a_candidate, capped,
-    diversified, below_top_k, answered; ``detail`` says it in words.
+    diversified, below_top_k, answered; ``detail`` says it in words, and whether the config puts all rules out of force.
     """
+    said = _fate(plan, outcome, item_id)
+    if not plan.state.settings.enable_rules:
+        said["detail"] += " No rule is in force here: flags.enable_rules is false."
+    return said
+
+
+def _fate(plan: Plan, outcome: Outcome, item_id: str) -> dict[str, Any]:
     index = plan.state.signals.ids.index(item_id)
     if index < 0:
         return {"item_id": item_id, "outcome": "unknown", "detail": "The surface has no data about this item."}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from recsys.domain.catalogue import Catalogue
-from recsys.domain.config import KNOWN_FLAGS, Config, SurfaceConfig, read_config
+from recsys.domain.config import KNOWN_FLAGS, Config, Experiment, SurfaceConfig, read_config
 from recsys.domain.document import CONFIG, RULES, DocumentRef, Lint
 from recsys.domain.errors import InvalidRequest
 from recsys.domain.manifest import Manifest, read_manifest
@@ -50,7 +50,7 @@ def lint(ref: DocumentRef, value: Json, catalogue: SurfaceCatalogue, now: dateti
     """The warnings about a document. One that today's code cannot read gives a single warning, never an error."""
     try:
         if ref.kind is CONFIG:
-            return lint_config(read_config(value), catalogue)
+            return lint_config(read_config(value), catalogue, now)
         if ref.kind is RULES:
             prefix = "/rules" if isinstance(value, dict) else ""
             return lint_rules(read_rules(value), catalogue, now, prefix)
@@ -83,8 +83,8 @@ def lint_rules(rules: Sequence[Rule], catalogue: SurfaceCatalogue, now: datetime
     return found
 
 
-def lint_config(config: Config, catalogue: SurfaceCatalogue) -> list[Lint]:
-    """The warnings about a config: kept but not acted on, without the data it needs, all weights zero."""
+def lint_config(config: Config, catalogue: SurfaceCatalogue, now: datetime) -> list[Lint]:
+    """The warnings about a config: kept but not acted on, without the data it needs, of no effect."""
     found = [
         Lint(
             code="NOT_YET_EFFECTIVE", detail=f"{name} is kept, but this release does not act on it.", pointer=f"/{name}"
@@ -99,6 +99,8 @@ def lint_config(config: Config, catalogue: SurfaceCatalogue) -> list[Lint]:
         found += _surface_lint(surface, catalogue, f"/surfaces/{surface}")
         found += _section_lint(section, f"/surfaces/{surface}")
         found += _surface_signal_lint(surface, section, catalogue)
+    for at, experiment in enumerate(config.experiments or []):
+        found += _experiment_lint(experiment, catalogue, now, f"/experiments/{at}")
     return found
 
 
@@ -106,6 +108,10 @@ def _section_lint(section: SurfaceConfig, pointer: str) -> Iterator[Lint]:
     weights = section.weights
     if weights is not None and not (weights.pop or weights.cooc or weights.emb):
         yield Lint(code="ALL_WEIGHTS_ZERO", detail="All zero counts as pop = 1.", pointer=f"{pointer}/weights")
+    if (section.flags or {}).get("enable_rules") is False:
+        where = "on this surface" if pointer else "on a surface that does not set it to true itself"
+        detail = f"With enable_rules false no rule is in force {where}."
+        yield Lint(code="RULES_OFF", detail=detail, pointer=f"{pointer}/flags/enable_rules")
     for flag in sorted((section.flags or {}).keys() - set(KNOWN_FLAGS)):
         yield Lint(code="UNKNOWN_FLAG", detail=f"Nothing asks for the flag {flag!r}.", pointer=f"{pointer}/flags")
 
@@ -148,16 +154,37 @@ def _named(names: Sequence[str]) -> str:
 def _rule_lint(rule: Rule, catalogue: SurfaceCatalogue, now: datetime, pointer: str) -> Iterator[Lint]:
     if not rule.enabled:
         yield Lint(code="RULE_DISABLED", detail="The rule is disabled.", pointer=f"{pointer}/enabled")
-    if rule.valid_until is not None and rule.valid_until <= now:
-        detail = f"The window ended at {rule.valid_until.isoformat()}."
-        yield Lint(code="WINDOW_OVER", detail=detail, pointer=f"{pointer}/valid_until")
-    if rule.valid_from is not None and now < rule.valid_from:
-        detail = f"The window opens at {rule.valid_from.isoformat()}."
-        yield Lint(code="WINDOW_NOT_OPEN", detail=detail, pointer=f"{pointer}/valid_from")
+    yield from _window_lint(
+        (rule.valid_from, f"{pointer}/valid_from"), (rule.valid_until, f"{pointer}/valid_until"), now
+    )
     if rule.surface is not None and not catalogue.has_surface(rule.surface):
         yield from _surface_lint(rule.surface, catalogue, f"{pointer}/surface")
         return  # that none of its items is known there says nothing new
     yield from _target_lint(rule, catalogue, pointer)
+
+
+def _experiment_lint(
+    experiment: Experiment, catalogue: SurfaceCatalogue, now: datetime, pointer: str
+) -> Iterator[Lint]:
+    """Why an experiment has no subjects now."""
+    if not experiment.traffic:
+        yield Lint(code="NO_TRAFFIC", detail="With traffic 0 nobody takes part.", pointer=f"{pointer}/traffic")
+    yield from _window_lint(
+        (experiment.starts_at, f"{pointer}/starts_at"), (experiment.ends_at, f"{pointer}/ends_at"), now
+    )
+    if experiment.surface is not None:
+        yield from _surface_lint(experiment.surface, catalogue, f"{pointer}/surface")
+
+
+def _window_lint(
+    opens: tuple[datetime | None, str], closes: tuple[datetime | None, str], now: datetime
+) -> Iterator[Lint]:
+    """Warnings about a window that is not open at ``now``; each end comes with its pointer."""
+    (start, start_pointer), (end, end_pointer) = opens, closes
+    if end is not None and end <= now:
+        yield Lint(code="WINDOW_OVER", detail=f"The window ended at {end.isoformat()}.", pointer=end_pointer)
+    if start is not None and now < start:
+        yield Lint(code="WINDOW_NOT_OPEN", detail=f"The window opens at {start.isoformat()}.", pointer=start_pointer)
 
 
 def _target_lint(rule: Rule, catalogue: SurfaceCatalogue, pointer: str) -> Iterator[Lint]:

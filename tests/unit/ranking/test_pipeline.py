@@ -128,6 +128,15 @@ def test_where_an_item_fell_out(item_id: str, outcome: str) -> None:
         assert found.explain_item["detail"] == "Blocked by no-k."
 
 
+def test_why_not_says_that_no_rule_is_in_force() -> None:
+    rules = [{"action": "pin", "target_type": "item", "item_ids": ["b"]}]
+    data = rows([item("a"), item("b")], {"a": 9.0, "b": 8.0})
+    for enabled, said in ((False, " No rule is in force here: flags.enable_rules is false."), (True, "In the answer.")):
+        found = ask(surface(data, {"flags": {"enable_rules": enabled}}, rules), k=1, options={"explain_item": "b"})
+        assert found.explain_item is not None
+        assert found.explain_item["detail"].endswith(said)
+
+
 def test_full_explanations_show_raw_normalised_and_rules() -> None:
     rules = [{"id": "up", "action": "boost", "target_type": "item", "target_key": "d", "boost_value": 1.0}]
     options = {"explain": "full", "include_reasons": True, "include_trace": True}

@@ -80,12 +80,35 @@ def test_rules_that_do_what_they_say(rule: dict[str, Any]) -> None:
         ({"surfaces": {"nowhere": {"algorithm": "implicit"}}}, [("NO_DATA", "/surfaces/nowhere")]),
         ({"flags": {"enable_rulez": True}}, [("UNKNOWN_FLAG", "/flags")]),
         ({"surfaces": {"nowhere": {}}}, [("NO_DATA", "/surfaces/nowhere")]),
+        ({"flags": {"enable_rules": True}}, []),
+        ({"flags": {"enable_rules": False}}, [("RULES_OFF", "/flags/enable_rules")]),
+        (
+            {"surfaces": {"home": {"flags": {"enable_rules": False}}}},
+            [("RULES_OFF", "/surfaces/home/flags/enable_rules")],
+        ),
         ({"surfaces": {"home": {"weights": {"pop": 0}}}}, [("ALL_WEIGHTS_ZERO", "/surfaces/home/weights")]),
     ],
     ids=str,
 )
 def test_config(config: dict[str, Any], lints: list[tuple[str, str]]) -> None:
     assert found("config", config) == lints
+
+
+@pytest.mark.parametrize(
+    ("experiment", "lints"),
+    [
+        ({"surface": "home", "starts_at": NOW.isoformat(), "ends_at": FUTURE, "traffic": 0.1}, []),
+        ({"surface": "hme"}, [("NO_DATA", "/surface")]),
+        ({"traffic": 0}, [("NO_TRAFFIC", "/traffic")]),
+        ({"ends_at": NOW.isoformat()}, [("WINDOW_OVER", "/ends_at")]),
+        ({"starts_at": FUTURE}, [("WINDOW_NOT_OPEN", "/starts_at")]),
+    ],
+    ids=str,
+)
+def test_experiments_that_nobody_takes_part_in(experiment: dict[str, Any], lints: list[tuple[str, str]]) -> None:
+    runs = {"id": "x", "variants": [{"name": "a"}]}
+    config = {"experiments": [runs, runs | experiment]}
+    assert found("config", config) == [(code, f"/experiments/1{at}") for code, at in lints]
 
 
 NEEDS = [
