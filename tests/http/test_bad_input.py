@@ -8,10 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.http.conftest import assert_problem, recommend_body
+from tests.http.conftest import Api, assert_problem, recommend_body
 
 INVALID, UNPROCESSABLE = "RECSYS_INVALID_REQUEST", "RECSYS_UNPROCESSABLE_ENTITY"
-CONFIG, RULES = "/v1/admin/tenants/demo/config", "/v1/admin/tenants/demo/rules"
+TENANT = "/v1/admin/tenants/demo"
+CONFIG, RULES = f"{TENANT}/config", f"{TENANT}/rules"
 HOT = ("/v1/recommend", "/v1/recommend/validate", "/v1/similar", "/v1/events")
 
 BODIES: dict[str, tuple[bytes, int, str, str]] = {
@@ -240,3 +241,28 @@ async def test_bad_versions_and_ids_do_not_exist(dev: httpx.AsyncClient) -> None
     assert_problem(await dev.delete("/v1/admin/tenants/demo/api-keys/1"), 404, "RECSYS_NOT_FOUND")
     assert_problem(await dev.get("/v1/admin/tenants/a%00b"), 404, "RECSYS_TENANT_NOT_FOUND")
     assert_problem(await dev.put(f"/v1/admin/tenants/demo/history/{10**30}/labels/known_good"), 400, INVALID)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "known", "meant"),
+    [
+        ("GET", f"{TENANT}/audit?limt=5", "before, before_id, limit", "limit"),
+        ("GET", "/v1/admin/tenants?limt=5", "after, limit", "limit"),
+        ("GET", f"{TENANT}/config?version=0", None, None),
+        ("PUT", f"{TENANT}/config?wiat=converged", "wait", "wait"),
+        ("GET", f"{TENANT}/config/diff?from=current&too=current", "from, to", "to"),
+    ],
+)
+async def test_a_query_parameter_that_would_do_nothing_is_named(
+    dev: httpx.AsyncClient, method: str, path: str, known: str | None, meant: str | None
+) -> None:
+    problem = assert_problem(await dev.request(method, path, json={} if method == "PUT" else None), 400, INVALID)
+    (fault,) = problem["errors"]
+    assert (f"Known: {known}." if known else "This path takes none.") in fault["detail"]
+    assert fault.get("did_you_mean") == meant
+    assert_problem(await dev.get(f"{TENANT}/config"), 404, "RECSYS_CONFIG_NOT_FOUND")
+
+
+async def test_strangers_learn_nothing_of_query_parameters(api: Api) -> None:
+    async with api.client() as client:
+        assert_problem(await client.get(f"{TENANT}/audit?limt=5"), 401, "RECSYS_UNAUTHENTICATED")

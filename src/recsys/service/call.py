@@ -11,16 +11,19 @@ import msgspec
 from litestar import Request
 from litestar.di import NamedDependency, Provide
 from litestar.params import PathParameter, QueryParameter, SkipValidation
+from litestar.routes import HTTPRoute
 
 from recsys.domain.access import Actor, Permission, Principal
 from recsys.domain.errors import Fault, InvalidRequest, TenantNotFound
 from recsys.domain.names import EXTERNAL_ID_PATTERN, SURFACE_PATTERN, UUID_PATTERN
 from recsys.domain.tenant import Tenant
-from recsys.domain.validation import ZonedTime, decode
+from recsys.domain.validation import MOST_FAULTS, ZonedTime, decode, did_you_mean
 from recsys.service.authentication import actor_of
 from recsys.service.content_type import require_json
 
 if TYPE_CHECKING:
+    from litestar import Litestar
+
     from recsys.service.state import Service
 
 T = TypeVar("T")
@@ -48,10 +51,15 @@ class Call:
 
 def dependencies(service: Service) -> dict[str, Provide]:
     """What the application gives to handlers that ask for it by name."""
+    known: dict[tuple[str, str], list[str]] = {}
 
     def provide_call(request: AnyRequest) -> Call:
         headers = dict(request.scope["headers"])
         principal = service.authenticator.principal(headers)
+        operation = request.scope["path_template"], request.method
+        if operation not in known:
+            known.update(query_parameters(request.app))
+        _check_query(request, known[operation])
         client = request.client
         actor = actor_of(
             principal, headers, request_id=request_id_of(request), client_ip=client.host if client else None
@@ -63,6 +71,33 @@ def dependencies(service: Service) -> dict[str, Provide]:
         "call": Provide(provide_call, sync_to_thread=False),
         "wish": Provide(_provide_wish),
     }
+
+
+def query_parameters(app: Litestar) -> dict[tuple[str, str], list[str]]:
+    """By path and method, the query parameters that the handler or one of its dependencies takes."""
+    return {
+        (route.path_format, method): sorted(each.field_alias for each in model.expected_query_params)
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for method, (_, model) in route.route_handler_map.items()
+    }
+
+
+def _check_query(request: AnyRequest, known: list[str]) -> None:
+    """Refuse a query parameter that would do nothing: ``limt=5`` must not pass for the default.
+
+    Raises:
+        InvalidRequest: naming each of them, and what is known.
+    """
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        takes = f"Known: {', '.join(known)}." if known else "This path takes none."
+        raise InvalidRequest(
+            faults=[
+                Fault("", f"query parameter {name[:80]!r}: unknown. {takes}", did_you_mean(name, known))
+                for name in unknown[:MOST_FAULTS]
+            ]
+        )
 
 
 def request_id_of(request: AnyRequest) -> str:
