@@ -25,7 +25,7 @@ TABLES = {
 }
 DOCUMENTS = {
     CONFIG: [config(1), config(2)],
-    RULES: [b"[]", b'[{"action":"block","target_type":"tag","target_key":"x"}]'],
+    RULES: [b"[]", b'{"rules":[]}'],
     HOME: [manifest("a"), manifest("b")],
 }
 

@@ -12,7 +12,6 @@ from recsys.control.read_document import diff_versions, list_versions, read_docu
 from recsys.control.read_history import read_history
 from recsys.domain.access import Actor
 from recsys.domain.audit import AuditRecord
-from recsys.domain.canonical import content_hash
 from recsys.domain.document import DocumentRef, Draft
 from recsys.domain.errors import (
     ConfigNotFound,
@@ -237,32 +236,21 @@ async def test_the_ledgers_time_never_runs_backwards(
     assert newest.occurred_at >= oldest.occurred_at
 
 
-async def test_rules_are_one_version_in_either_form(store: SqlControlStore, actor: Actor, tenant: Tenant) -> None:
-    block = '{"action":"block","target_key":"x","target_type":"tag"}'
-
-    first = await put(store, actor, tenant, f'{{"rules": [{block}]}}'.encode(), ref=RULES)
-    again = await put(store, actor, tenant, f"[{block}]".encode(), ref=RULES)
-
-    assert (first.changed, again.changed) == (True, False)
-    assert (await read_document(store, tenant.id, RULES)).version.text == f"[{block}]"
-
-
-async def test_rules_that_an_earlier_release_stored_in_their_envelope(
+async def test_rules_are_stored_as_they_were_sent_and_compared_by_what_they_say(
     store: SqlControlStore, actor: Actor, tenant: Tenant
 ) -> None:
-    """They are read as they are, and compared by what they say."""
     block = '{"action":"block","target_key":"x","target_type":"tag"}'
-    old = Draft(etag=content_hash(f'{{"rules":[{block}]}}'), text=f'{{"rules":[{block}]}}')
-    async with store.changing(tenant.id, actor) as transaction:
-        await transaction.move([Move(ref=RULES, before=None, after=old)], action="rules.update", records=[])
-
-    assert (await read_document(store, tenant.id, RULES)).version.text == old.text
+    enveloped = version_of(await put(store, actor, tenant, f'{{"rules": [{block}]}}'.encode(), ref=RULES))
+    assert (await read_document(store, tenant.id, RULES)).version.text == f'{{"rules":[{block}]}}'
     with pytest.raises(VersionMismatch) as caught:
         await put(store, actor, tenant, f"[{block}, {block}]".encode(), ref=RULES, preconditions=STALE)
     assert caught.value.extra["differs"] == ["/1"]
-    new = await put(store, actor, tenant, f"[{block}]".encode(), ref=RULES)
-    assert new.changed
-    assert (await diff_versions(store, tenant.id, RULES, old.etag, "current")).differences == []
+    with pytest.raises(VersionMismatch) as caught:
+        await put(store, actor, tenant, b'{"rules": []}', ref=RULES, preconditions=STALE)
+    assert caught.value.extra["differs"] == ["/rules/0"]
+    plain = await put(store, actor, tenant, f"[{block}]".encode(), ref=RULES)
+    assert plain.changed
+    assert (await diff_versions(store, tenant.id, RULES, enveloped, "current")).differences == []
 
 
 @pytest.mark.parametrize("body", [b'{"rules": [], "more": 1}', b'{"rules": {}}'])

@@ -55,7 +55,7 @@ def count(database: Database) -> list[str]:
 
 DOCUMENTS = {
     CONFIG: (config(1), config(2)),
-    RULES: (b"[]", b'[{"action":"block","target_type":"tag","target_key":"x"}]'),
+    RULES: (b"[]", b'{"rules":[]}'),
     HOME: (manifest("a"), manifest("b")),
 }
 
@@ -97,7 +97,7 @@ async def test_a_change_that_had_to_wait_builds_on_what_it_waited_for(
 ) -> None:
     """It gets the row as it is when its turn comes; what else its statement read is as old as the wait."""
     first, second = stores
-    rules = CanonicalDocument.read(RULES.kind, b"[]")
+    rules = CanonicalDocument.read(b"[]")
     async with first.changing(shared.id, actor) as transaction:
         waiting = asyncio.create_task(put(second, actor, shared, config(1)))
         await asyncio.sleep(0.2)  # in line behind us, in the database

@@ -95,7 +95,7 @@ DEV_ALL = {"X-Dev-User-Id": "ann"}
 
 ALTERNATIVES: dict[str, list[Any]] = {
     "config": [{"weights": {"pop": 1, "emb": 7}}, {"weights": {"pop": 1, "emb": 8}}],
-    "rules": [[], [{"action": "block", "target_type": "tag", "target_key": "x"}]],
+    "rules": [[], {"rules": []}],
 }
 
 

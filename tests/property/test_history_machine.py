@@ -73,7 +73,9 @@ def _rule(action: str, key: str, **more: Any) -> dict[str, Any]:
 
 TEXTS = {
     CONFIG: [canonical(value) for value in ({}, {"weights": {"pop": 2}}, {"popularity": {"half_life_days": 1}})],
-    RULES: [canonical(value) for value in ([], [_rule("block", "even")], [_rule("boost", "odd", boost_value=9)])],
+    RULES: [
+        canonical(value) for value in ([], [_rule("block", "even")], {"rules": [_rule("boost", "odd", boost_value=9)]})
+    ],
     HOME: [canonical(_manifest("home", uri)) for uri in "abc"],
     PDP: [canonical(_manifest("pdp", uri)) for uri in "abc"],
 }

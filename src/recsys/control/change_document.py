@@ -38,7 +38,7 @@ async def change_document(
         Frozen: the tenant takes no changes.
         VersionQuarantined: this version is under quarantine, and there is no ``override``.
     """
-    document = await aside(len(data), CanonicalDocument.read, ref.kind, data)
+    document = await aside(len(data), CanonicalDocument.read, data)
     async with store.changing(tenant_id, actor) as transaction:
         tenant = transaction.locked
         current, stored = await transaction.standing(ref, document.etag)
@@ -63,6 +63,6 @@ async def change_document(
 
 async def _draft(tenant: Tenant, ref: DocumentRef, document: CanonicalDocument, actor: Actor) -> Draft:
     """A version that was never stored, checked."""
-    await aside(len(document.text), ref.kind.check, document.sent)
+    await aside(len(document.text), ref.kind.check, document.value)
     check_addressed(ref, tenant, document.value)
     return Draft(etag=document.etag, text=document.text, comment=actor.reason)

@@ -41,7 +41,7 @@ async def check_manifest(
     except ArtifactIncompatible:
         async with store.reading() as reader:
             pointer = await reader.pointer(tenant.id, ref)
-        if pointer is None or pointer.version.etag != CanonicalDocument.read(ref.kind, data).etag:
+        if pointer is None or pointer.version.etag != CanonicalDocument.read(data).etag:
             raise
 
 

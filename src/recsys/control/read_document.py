@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from recsys.domain.canonical import parse
-from recsys.domain.diff import Difference, differences
+from recsys.domain.diff import Difference
 from recsys.domain.errors import VersionMismatch, VersionNotFound
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ async def diff_versions(store: ControlStore, tenant_id: str, ref: DocumentRef, f
     async with store.reading() as reader:
         before = await _version(reader, tenant_id, ref, from_)
         after = await _version(reader, tenant_id, ref, to)
-    found = differences(_plain(ref, before), _plain(ref, after))
+    found = ref.kind.compare(parse(before.text.encode()), parse(after.text.encode()))
     return DocumentDiff(from_version=before.etag, to_version=after.etag, differences=list(found))
 
 
@@ -64,7 +64,7 @@ def with_differences(
 ) -> VersionMismatch:
     """A refusal with the pointers at which what is ``wanted`` differs from what is current."""
     if current is not None:
-        found = differences(_plain(ref, current.version), wanted)
+        found = ref.kind.compare(parse(current.version.text.encode()), wanted)
         mismatch.extra["differs"] = [each.pointer for each in islice(found, MOST_DIFFERENCES)]
     return mismatch
 
@@ -75,11 +75,6 @@ async def stored_version(reader: Reader, tenant_id: str, ref: DocumentRef, etag:
     if version is None:
         raise VersionNotFound(f"This tenant has no {ref} version {etag!r}.")
     return version
-
-
-def _plain(ref: DocumentRef, version: Version) -> Json:
-    """What a version says. Earlier releases stored rules in their envelope as well, which is no difference."""
-    return ref.kind.plain(parse(version.text.encode()))
 
 
 async def _current(reader: Reader, tenant_id: str, ref: DocumentRef) -> Pointer:

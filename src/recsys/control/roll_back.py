@@ -234,7 +234,7 @@ def _judge(preconditions: Preconditions, ref: DocumentRef, current: Pointer | No
     try:
         return judge(preconditions, current, target.etag if target else None, required=False)
     except VersionMismatch as mismatch:
-        wanted = ref.kind.plain(parse(target.text.encode())) if target else None
+        wanted = parse(target.text.encode()) if target else None
         raise with_differences(mismatch, ref, current, wanted) from None
 
 

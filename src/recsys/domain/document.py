@@ -17,6 +17,7 @@ import msgspec
 from recsys.domain import errors
 from recsys.domain.canonical import Json, canonicalise, content_hash, parse
 from recsys.domain.config import config_faults, config_mistakes
+from recsys.domain.diff import differences
 from recsys.domain.errors import Fault, InvalidRequest, RecsysError, Unprocessable
 from recsys.domain.manifest import manifest_faults
 from recsys.domain.quarantine import Quarantine, QuarantinedVersion
@@ -24,6 +25,7 @@ from recsys.domain.rules import rules_faults, rules_mistakes, without_envelope
 from recsys.domain.validation import MOST_FAULTS
 
 if TYPE_CHECKING:
+    from recsys.domain.diff import Difference
     from recsys.domain.tenant import Tenant
 
 
@@ -33,7 +35,7 @@ class DocumentKind:
 
     ``faults`` finds what is ill-formed (400) and ``mistakes`` what is wrong in meaning (422); both are timeless and
     know no catalogue. What depends on the time or the catalogue is lint, a warning. ``plain`` gives what may be sent in
-    several forms the one form in which it is stored and compared.
+    several forms, each a version of its own, the one form in which they are compared.
     """
 
     name: str
@@ -42,6 +44,12 @@ class DocumentKind:
     faults: Callable[[Json], Iterator[Fault]]
     mistakes: Callable[[Json], Iterator[Fault]]
     plain: Callable[[Json], Json]
+
+    def compare(self, before: Json, after: Json) -> Iterator[Difference]:
+        """Where two documents differ in what they say. Pointers lead into the form of both, else into the plain one."""
+        if type(before) is not type(after):
+            before, after = self.plain(before), self.plain(after)
+        return differences(before, after)
 
     @property
     def version_field(self) -> str:
@@ -99,27 +107,22 @@ class DocumentRef:
 
 @dataclass(frozen=True)
 class CanonicalDocument:
-    """A document as it will be stored: its value, its canonical text and the version they make.
-
-    ``sent`` is what it was made from, for faults to point into.
-    """
+    """A document as it will be stored: its value, its canonical text and the version they make."""
 
     value: Json
     text: str
     etag: str
-    sent: Json
 
     @classmethod
-    def read(cls, kind: DocumentKind, data: bytes) -> CanonicalDocument:
+    def read(cls, data: bytes) -> CanonicalDocument:
         """Read a document that somebody sent.
 
         Raises:
             InvalidJson: what has no canonical form.
         """
-        sent = parse(data)
-        value = kind.plain(sent)
+        value = parse(data)
         text = canonicalise(value)
-        return cls(value, text, content_hash(text), sent)
+        return cls(value, text, content_hash(text))
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ VALUE_ALIASES: dict[str, dict[str, str]] = {
     "action": {"promote": "boost", "exclude": "block", "hide": "block"},
     "target_type": {"label": "tag", "product": "item"},
 }
-"""Understood on reading; the stored rules keep the words that were sent."""
+"""Understood on reading; the stored document stays what was sent."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
