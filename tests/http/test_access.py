@@ -173,7 +173,8 @@ async def test_tenant_keys_have_no_platform_role(dev: httpx.AsyncClient) -> None
 
 async def test_a_suspended_tenant_is_not_served(loaded: httpx.AsyncClient) -> None:
     assert (await loaded.patch(TENANT, json={"status": "suspended"})).json()["status"] == "suspended"
-    assert_problem(await loaded.post("/v1/recommend", json=recommend_body()), 403, "RECSYS_FORBIDDEN")
+    refused = assert_problem(await loaded.post("/v1/recommend", json=recommend_body()), 403, "RECSYS_FORBIDDEN")
+    assert refused["tenant_status"] == "suspended"
     assert (await loaded.get(TENANT)).status_code == 200
     await loaded.patch(TENANT, json={"status": "active"})
     assert (await loaded.post("/v1/recommend", json=recommend_body())).status_code == 200

@@ -64,7 +64,7 @@ def hints_for(response: httpx.Response) -> Iterator[str]:
     if found := _TENANT.search(path):
         yield from _for_tenant(problem, found["tenant"], response.request)
     elif code == "RECSYS_FORBIDDEN":
-        yield "Who has the role platform can give a key: recsys api-key create --platform"
+        yield _forbidden(problem, response.request)
     if code in _FOR_DOCUMENT and (document := _DOCUMENT.search(path)):
         yield _FOR_DOCUMENT[code].format(**_names(document))
     if response.status_code in (400, 422):
@@ -86,6 +86,16 @@ def hints_for_job(error: RecsysError, tenant: str) -> Iterator[str]:
 def _lift(tenant: str, document: str, surface: str | None, version: str) -> str:
     where = f" --surface {surface}" if surface else ""
     return f"It is good after all: recsys {document} lift -t {tenant}{where} {version[:12]}"
+
+
+def _forbidden(problem: dict[str, Any], request: httpx.Request) -> str:
+    """What helps where no tenant stands in the path: on platform calls, and on serving calls."""
+    if request.url.path.startswith("/v1/admin"):
+        return "Who has the role platform can give a key: recsys api-key create --platform"
+    tenant = request.headers.get("X-Org-Id", "TENANT")
+    if problem.get("tenant_status") == "suspended":
+        return f"Who has the role platform can let it be served again: recsys tenant resume {tenant}"
+    return f"Who has the role admin can give a key: recsys api-key create -t {tenant} --role serving"
 
 
 def _not_ready(request: httpx.Request) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""``recsys tenant``: create, look, freeze and suspend."""
+"""``recsys tenant``: create, look, freeze, suspend and set."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ def tenant_group() -> typer.Typer:
     register(app, "show", show)
     register(app, "freeze", freeze)
     register(app, "unfreeze", unfreeze)
+    register(app, "suspend", suspend)
+    register(app, "resume", resume)
+    register(app, "set", set_settings)
     return app
 
 
@@ -64,6 +67,38 @@ def freeze(session: Session, tenant: Name, reason: Reason = None) -> None:
 def unfreeze(session: Session, tenant: Name, reason: Reason = None) -> None:
     """Allow changes of documents again."""
     _settings(session, tenant, {"frozen": False}, reason)
+
+
+def suspend(session: Session, tenant: Name, reason: Reason = None) -> None:
+    """Refuse to serve the tenant from now on (403); its documents can still be read and changed. Role platform."""
+    _settings(session, tenant, {"status": "suspended"}, reason)
+
+
+def resume(session: Session, tenant: Name, reason: Reason = None) -> None:
+    """Serve a suspended tenant again. Role platform."""
+    _settings(session, tenant, {"status": "active"}, reason)
+
+
+def set_settings(
+    session: Session,
+    tenant: Name,
+    *,
+    require_if_match: Annotated[
+        bool | None,
+        typer.Option(
+            "--require-if-match/--no-require-if-match",
+            help="Whether every change has to say what it starts from, by If-Match or If-Revision (else 428).",
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help="A name for people.")] = None,
+    reason: Reason = None,
+) -> None:
+    """Change settings of a tenant. What is not given stays as it is."""
+    given = {"require_if_match": require_if_match, "name": name}
+    wished = {setting: value for setting, value in given.items() if value is not None}
+    if not wished:
+        raise typer.BadParameter("Say what to change: --require-if-match, --no-require-if-match or --name TEXT.")
+    _settings(session, tenant, wished, reason)
 
 
 def _settings(session: Session, tenant: str, settings: dict[str, Any], reason: str | None) -> None:

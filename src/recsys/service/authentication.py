@@ -73,7 +73,7 @@ class Authenticator:
         tenant = self.served_tenant(principal, headers)
         principal.require(Permission.SERVE, tenant.id)
         if tenant.status != "active":
-            raise Forbidden("This tenant is suspended.")
+            raise Forbidden("This tenant is suspended.", tenant_status=tenant.status)
         return principal, tenant
 
     def served_tenant(self, principal: Principal, headers: Mapping[bytes, bytes]) -> Tenant:
