@@ -37,6 +37,20 @@ async def test_csv_with_lists_objects_and_empty_cells(dev: httpx.AsyncClient) ->
     assert answer.json()["rows"] == 2, answer.text
 
 
+async def test_a_byte_order_mark_is_passed_over(dev: httpx.AsyncClient) -> None:
+    for content_type, rows in (("text/csv", "item_id\na\n"), ("application/x-ndjson", '{"item_id": "a"}\n')):
+        answer = await load(dev, ITEMS, "\ufeff" + rows, content_type)
+        assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize(("separator", "name"), [(";", "semicolons"), ("\t", "tabs")])
+async def test_csv_with_other_separators_names_them(dev: httpx.AsyncClient, separator: str, name: str) -> None:
+    rows = f"\ufeffitem_id{separator}price\na{separator}1\n"
+    problem = assert_problem(await load(dev, ITEMS, rows, "text/csv"), 400, "RECSYS_INVALID_REQUEST")
+    assert problem["detail"] == f"line 1: The columns are separated by {name}; save the file with commas between them."
+    assert len(problem["errors"]) == 1
+
+
 async def test_every_fault_comes_with_its_line_and_nothing_is_written(dev: httpx.AsyncClient) -> None:
     rows = '{"item_id": "a"}\nnot json\n{"item": "c"}\n{"item_id": "a"}\n{"item_id": "d", "price": -1}\n'
     problem = assert_problem(await load(dev, ITEMS, rows), 400, "RECSYS_INVALID_REQUEST")

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from recsys.domain.ports import BlobStore
 
 _VARIABLE: Final = "RECSYS_ARTIFACTS"
+_WHERE: Final = (
+    f"A service does not say where it keeps them: {_VARIABLE} names the store that it uses, for example:",
+    f"export {_VARIABLE}=/srv/recsys/recsys-artifacts    or    export {_VARIABLE}=s3://bucket/prefix",
+    "With --db instead of --url: the store beside that database.",
+)
 
 
 def open_blobs(db: str | None) -> BlobStore:
@@ -41,7 +46,7 @@ def open_blobs(db: str | None) -> BlobStore:
     from recsys.bootstrap.settings import Settings, SettingsError
 
     if db is None and not os.environ.get(_VARIABLE):
-        raise Misused("Where are the artifacts?", f"{_VARIABLE} names the store that the service uses.")
+        raise Misused("Where are the artifacts?", *_WHERE)
     try:
         settings = Settings.from_environment(os.environ, db=db)
         file = sqlite_file(db) if db else None

@@ -72,7 +72,8 @@ def show(
 ) -> None:
     """Show where an artifact comes from, and check it: its hash, its format, all that it holds."""
     store = Store(open_blobs(session.api.target.db))
-    address = _find(_stored(session, store, tenant, surface), sha256.removeprefix("sha256:"))
+    document = Document(MANIFEST, tenant, surface)
+    address = _find(_stored(session, store, tenant, surface), sha256.removeprefix("sha256:"), document.options)
     record, rows = store.record(address), store.check(address)
     if session.as_json:
         print(json.dumps({"uri": address.uri, "rows": rows, "record": record}))
@@ -143,11 +144,11 @@ def _facts(stored: Stored, current: set[str]) -> dict[str, Any]:
     }
 
 
-def _find(stored: Sequence[Stored], beginning: str) -> Address:
+def _find(stored: Sequence[Stored], beginning: str, options: str) -> Address:
     found = [each.address for each in stored if each.address.sha256.startswith(beginning.lower())]
     if len(found) != 1:
         said = f"{len(found)} artifacts begin" if found else "No artifact of this surface begins"
-        raise Failure(f"{said} with {beginning}.", "See what there is: recsys artifacts list")
+        raise Failure(f"{said} with {beginning}.", f"See what there is: recsys artifacts list {options}")
     return found[0]
 
 

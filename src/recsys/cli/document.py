@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -40,6 +41,12 @@ class Document:
     def __str__(self) -> str:
         return f"{self.kind.name} {self.surface}".strip()
 
+    @property
+    def options(self) -> str:
+        """The options that name it in a command, ready to be copied."""
+        surface = f" -s {shlex.quote(self.surface)}" if self.kind.per_surface else ""
+        return f"-t {shlex.quote(self.tenant)}{surface}"
+
     def current(self, api: Api) -> dict[str, Any] | None:
         """The answer of ``GET``; None when the tenant has no such document."""
         try:
@@ -67,7 +74,7 @@ class Document:
             begin = f"{len(found)} versions of {self} begin" if found else f"No version of {self} begins"
             raise Misused(
                 f"{begin} with {text}.",
-                *(found or [f"See what there is: recsys {self.kind.name} versions"]),
+                *(found or [f"See what there is: recsys {self.kind.name} versions {self.options}"]),
             )
         return found[0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -65,7 +66,8 @@ def get(
     body = response.json()
     if output is not None:
         _write(document, body, output)
-        session.note(f"Written to {output}; edit it, then: recsys {kind.name} put {output}")
+        put_it = f"recsys {kind.name} put {document.options} {shlex.quote(str(output))}"
+        session.note(f"Written to {output}; edit it, then: {put_it}")
     if session.as_json:
         print(response.text)
         return

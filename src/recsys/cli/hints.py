@@ -131,7 +131,8 @@ def _about_input(problem: dict[str, Any], request: httpx.Request) -> Iterator[st
     faults = [each for each in problem.get("errors", ()) if isinstance(each, dict)]
     if any(each.get("pointer") == "/at" or " parameter before:" in each.get("detail", "") for each in faults):
         yield _TIME
-    if request.content.startswith(codecs.BOM_UTF8):
+    is_document = request.headers.get("Content-Type") == "application/json"  # rows may begin with one
+    if is_document and request.content.startswith(codecs.BOM_UTF8):
         yield _BOM
 
 

@@ -109,8 +109,7 @@ def _with_diff_hint(refused: Refused, document: Document, headers: dict[str, str
     started_from = headers.get("If-Match", "").strip('"')
     if refused.code != "RECSYS_VERSION_MISMATCH" or started_from in ("", "*"):
         return refused
-    surface = f" -s {document.surface}" if document.surface else ""
-    where = f"-t {document.tenant}{surface}"
+    where = document.options
     return Refused(
         refused.response,
         f"What they changed: recsys {document.kind.name} diff {where} --from {views.short(started_from)} --to current",

@@ -223,7 +223,7 @@ def api_keys(body: dict[str, Any]) -> RenderableType:
             )
             for each in body["api_keys"]
         ),
-        "There is no key yet: recsys api-key create",
+        "There is no key yet: recsys api-key create, with -t TENANT --role ROLE or with --platform",
     )
 
 

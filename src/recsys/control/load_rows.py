@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import csv
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
@@ -11,6 +12,7 @@ import msgspec
 from recsys.domain.audit import AuditRecord
 from recsys.domain.canonical import check, has_plain_keys, parse
 from recsys.domain.catalogue import ROW_KEYS, ROW_TYPES, Item
+from recsys.domain.csv_header import separator_fault
 from recsys.domain.errors import Fault, InvalidRequest
 from recsys.domain.validation import check_time, convert
 
@@ -113,18 +115,23 @@ def _decoded_row(record: bytes | dict[str, Json], decoder: msgspec.json.Decoder[
 
 
 def _lines(spool: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """NDJSON: the number and text of each line that is not blank."""
-    return ((number, text) for number, text in enumerate(spool, 1) if text.strip())
+    """NDJSON: the number and text of each line that is not blank, without the byte order mark that some programs write."""
+    for number, text in enumerate(spool, 1):
+        line = text.removeprefix(codecs.BOM_UTF8) if number == 1 else text
+        if line.strip():
+            yield number, line
 
 
 def _records(spool: BinaryIO) -> Iterator[tuple[int, dict[str, Json]]]:
     """CSV: the number of the line where each record ends, and the record as a JSON object.
 
     Raises:
-        InvalidRequest: text that is not UTF-8 or not CSV.
+        InvalidRequest: text that is not UTF-8 or not CSV, or cells that something else than commas separates.
     """
     reader = csv.DictReader(_decoded(spool), strict=True)
     try:
+        if fault := separator_fault(reader.fieldnames or ()):
+            raise InvalidRequest(faults=[Fault("", fault, line=1)])
         for record in reader:
             yield reader.line_num, _to_json(record)
     except csv.Error as error:

@@ -9,7 +9,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recsys.control.load_rows import read_rows
 from recsys.domain.catalogue import Item
+from recsys.domain.errors import InvalidRequest
 from recsys.pipelines.errors import PipelineError
 from recsys.pipelines.kinds.catalog import catalog
 
@@ -20,12 +22,13 @@ _FIELDS = frozenset(Item.__struct_fields__)
 
 
 def read_catalog(path: Path) -> pa.Table:
-    """Items as ``PUT /v1/admin/tenants/{t}/items`` takes them: JSON lines, or Parquet with the same columns.
+    """Items as ``PUT /v1/admin/tenants/{t}/items`` takes them: JSON lines, CSV, or Parquet with the same columns.
 
     Raises:
         PipelineError: naming the line that is wrong.
     """
-    return catalog(_parquet_items(path) if path.suffix.lower() == ".parquet" else _json_items(path))
+    readers = {".parquet": _parquet_items, ".csv": _csv_items}
+    return catalog(readers.get(path.suffix.lower(), _json_items)(path))
 
 
 def read_vectors(path: Path) -> pa.Table:
@@ -52,6 +55,15 @@ def _json_items(path: Path) -> Iterator[Item]:
                     yield decode(line)
                 except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                     raise PipelineError(f"{path}:{number}: {error}", "Correct the line, or take it out.") from None
+
+
+def _csv_items(path: Path) -> Iterator[Item]:
+    try:
+        with path.open("rb") as file:
+            rows = read_rows(file, "items", "csv")
+    except InvalidRequest as error:
+        raise PipelineError(f"{path}: {error.detail}", "Correct the line, or take it out.") from None
+    return (row for row in rows if isinstance(row, Item))
 
 
 def _parquet_items(path: Path) -> Iterator[Item]:

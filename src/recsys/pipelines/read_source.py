@@ -15,6 +15,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recsys.domain.csv_header import separator_fault
 from recsys.pipelines.errors import PipelineError
 from recsys.pipelines.raw_event import Record, SetAside
 
@@ -129,6 +130,8 @@ def _csv_rows(name: str, file: BinaryIO, max_line_bytes: int) -> Iterator[Found]
 
 def _require_header(name: str, header: list[str], hint: str) -> None:
     if "event_id" not in header:
+        if fault := separator_fault(header):
+            raise PipelineError(f"{name}: {fault}")
         raise PipelineError(f"{name} has no column event_id; it has {', '.join(header)[:200]}.", hint)
 
 

@@ -1,6 +1,7 @@
 """put, get, diff and rollback: the preconditions that go out, and the account that comes back."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,21 @@ def test_what_get_noted_is_what_put_sends_even_when_somebody_was_faster(config: 
     config.on(f"GET {CONFIG}", _config("c3" * 32, 9))
     assert run("config", "put", str(file), *AT).exit_code == 0
     assert _conditions(config.last("PUT")) == {"If-Match": f'"{OLD}"', "If-Revision": "7"}
+
+
+@pytest.mark.parametrize("kind", ["config", "rules", "manifest"])
+def test_the_command_that_get_shows_puts_the_file(service: Service, tmp_path: Path, kind: str) -> None:
+    path = f"/v1/admin/tenants/acme/{'manifests/home' if kind == 'manifest' else kind}"
+    body = {"tenant_id": "t-1", f"{kind}_version": OLD, "revision": 7, kind: {}, "changed": False}
+    for method in ("GET", "PUT"):
+        service.on(f"{method} {path}", httpx.Response(200, json=body))
+    surface = ("-s", "home") if kind == "manifest" else ()
+    shown = run(kind, "get", *surface, "-o", str(tmp_path / "my file.json"), *AT).stderr
+    command = shlex.split(shown.partition("then: ")[2].splitlines()[0])
+    assert command[:3] == ["recsys", kind, "put"]
+    result = run(*command[1:], "--url", URL)
+    assert result.exit_code == 0, result.stderr
+    assert service.last("PUT").url.path == path
 
 
 def test_after_a_put_the_note_is_about_the_new_version(config: Service, tmp_path: Path) -> None:

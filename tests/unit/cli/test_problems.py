@@ -106,6 +106,12 @@ def test_a_byte_order_mark_is_named(service: Service) -> None:
     assert "without a BOM" in run("config", "put", "-", "-t", "acme", "--url", URL, text="\ufeff{}").stderr
 
 
+def test_a_byte_order_mark_of_rows_is_no_fault(service: Service) -> None:
+    service.on("PUT /v1/admin/tenants/acme/items", _problem(400, "RECSYS_INVALID_REQUEST"))
+    command = ("items", "load", "-", "--format", "csv", "-t", "acme", "-s", "home", "--url", URL)
+    assert "BOM" not in run(*command, text="\ufeffitem_id;price\n").stderr
+
+
 @pytest.mark.parametrize(
     ("detail", "place"),
     [

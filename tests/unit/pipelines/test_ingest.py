@@ -181,6 +181,10 @@ def test_a_csv_row_of_another_length_is_set_aside_and_one_without_ids_is_refused
     place, (file,) = stage(tmp_path)
     assert aside(place, file) == [("a.csv:2", "malformed")]
 
+    write(tmp_path, b"\xef\xbb\xbfevent_id;type\na;view\n", "a.csv")
+    with pytest.raises(PipelineError, match=r"a\.csv: .*separated by semicolons"):
+        stage(tmp_path)
+
     write(tmp_path, b"id,type\na,view\n", "a.csv")
     with pytest.raises(PipelineError, match="no column event_id"):
         stage(tmp_path)

@@ -207,6 +207,14 @@ def test_catalog_and_content_come_from_the_items_that_are_given(shop: Shop) -> N
     pipeline = shop.read(shop.pipeline(kinds=("catalog", "content_sim"), catalog=items))
     assert {made.kind: made.rows for made in pipeline.compute()} == {"content_sim": 2, "catalog": 3}
 
+    as_csv = shop.directory / "items.csv"
+    as_csv.write_text("item_id,tags\na,t\nb,t\nc,\n")
+    from_csv = shop.pipeline(kinds=("catalog",), catalog=as_csv).compute()
+    assert from_csv[0].sha256 == pipeline.compute()[1].sha256
+    as_csv.write_text("item_id;tags\na;t\n")
+    with pytest.raises(PipelineError, match="semicolons"):
+        shop.pipeline(kinds=("catalog",), catalog=as_csv).compute()
+
     items.write_text('{"item_id": ""}\n')
     with pytest.raises(PipelineError, match=r"items\.ndjson:1"):
         pipeline.compute()
