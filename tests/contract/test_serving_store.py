@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import ColumnElement, literal_column, update
 
 from recsys.control.invalidate import Target, invalidate
-from recsys.control.load_rows import LoadFormat, LoadOutcome, load_rows
+from recsys.control.load_rows import Load, LoadFormat, LoadOutcome, load_rows
 from recsys.control.manage_keys import create_key, list_keys, revoke_key
 from recsys.control.manage_tenants import create_tenant, update_tenant
 from recsys.control.read_audit import read_audit
@@ -45,7 +45,7 @@ async def load(
     format_: LoadFormat = "ndjson",
 ) -> LoadOutcome:
     data = rows if isinstance(rows, bytes) else "\n".join(json.dumps(row) for row in rows).encode()
-    return await load_rows(store, actor, tenant.id, "home", dataset, mode, io.BytesIO(data), format_)
+    return await load_rows(store, actor, tenant.id, Load("home", dataset, format_, mode), io.BytesIO(data))
 
 
 async def head_of(serving_store: SqlServingStore, tenant: Tenant) -> TenantHead:

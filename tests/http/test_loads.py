@@ -89,6 +89,25 @@ async def test_a_load_may_be_larger_than_a_document_but_not_endless(database_fil
         assert_problem(answer, 413, "RECSYS_PAYLOAD_TOO_LARGE")
 
 
+@pytest.mark.parametrize(("content_type", "rows"), [("application/x-ndjson", "\n"), ("text/csv", "item_id,price\n")])
+async def test_a_replace_without_rows_takes_a_word_of_its_own(
+    dev: httpx.AsyncClient, content_type: str, rows: str
+) -> None:
+    await load(dev, ITEMS, '{"item_id": "a"}')
+    assert (await load(dev, ITEMS, rows, content_type)).json()["rows"] == 0  # an upsert of nothing changes nothing
+    before = (await dev.get(TENANT)).json()["data_revision"]
+    answer = await load(dev, ITEMS + "&mode=replace", rows, content_type)
+    problem = assert_problem(answer, 422, "RECSYS_UNPROCESSABLE_ENTITY")
+    assert "allow_empty=true" in problem["detail"]
+    assert (await dev.get(TENANT)).json()["data_revision"] == before
+    body = recommend_body(candidates={"include_ids": ["a"]})
+    assert (await dev.post("/v1/recommend", json=body)).json()["items"]
+
+    answer = await load(dev, ITEMS + "&mode=replace&allow_empty=true", rows, content_type)
+    assert (answer.status_code, answer.json()["rows"]) == (200, 0)
+    assert not (await dev.post("/v1/recommend", json=body)).json()["items"]
+
+
 async def test_replace_takes_the_place_of_all_rows(dev: httpx.AsyncClient) -> None:
     await load(dev, COOC, '{"item_id": "a", "neighbor_id": "b", "day": "2025-01-01", "score": 1}')
     await load(dev, COOC + "&mode=replace", '{"item_id": "a", "neighbor_id": "c", "day": "2025-01-01", "score": 1}')

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from recsys.control.change_document import change_document
-from recsys.control.load_rows import load_rows
+from recsys.control.load_rows import Load, load_rows
 from recsys.control.manage_tenants import create_tenant
 from recsys.domain.access import Actor
 from recsys.domain.catalogue import Dataset
@@ -83,7 +83,7 @@ async def main(url: str, seed: int) -> None:
         for dataset, data in shuffle.sample(sorted(rows().items()), 3):
             lines = [json.dumps(row) for row in shuffle.sample(data, len(data))]
             spool = io.BytesIO("\n".join(lines).encode())
-            await load_rows(store, actor, tenant.id, surface, dataset, "upsert", spool, "ndjson")
+            await load_rows(store, actor, tenant.id, Load(surface, dataset, "ndjson"), spool)
         parts[surface] = build_part(await serving_store.surface_rows(tenant.id, surface))
     for name, document in (("config", CONFIG), ("rules", RULES)):
         text = json.dumps(document).encode()

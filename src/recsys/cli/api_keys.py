@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import shlex
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -10,6 +11,7 @@ from rich.text import Text
 from recsys.cli import views
 from recsys.cli.command import Session, register
 from recsys.cli.document import tenant_path
+from recsys.cli.failure import Failure
 from recsys.domain.access import Role
 
 Tenant = Annotated[
@@ -56,13 +58,40 @@ def list_keys(session: Session, tenant: Tenant = None, platform: Platform = Fals
 
 def revoke(
     session: Session,
-    key_id: Annotated[str, typer.Argument(metavar="ID", help="The id that `list` shows.")],
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="The id that `list` shows, or a name that only one key has.")
+    ],
     tenant: Tenant = None,
     platform: Platform = False,
 ) -> None:
     """Make a key worthless, within a second on every replica."""
-    session.api.request("DELETE", f"{_keys_path(tenant, platform=platform)}/{key_id}")
-    session.note(f"Revoked {key_id}.")
+    path = _keys_path(tenant, platform=platform)
+    whose = "--platform" if platform or tenant is None else f"-t {shlex.quote(tenant)}"
+    list_them = f"recsys api-key list {whose}"
+    found = _named(session.api.get(path).json()["api_keys"], key, list_them)
+    session.api.request("DELETE", f"{path}/{found['id']}")
+    session.note(f"Revoked {found['id']} ({found['name']}, role {found['role']}).")
+
+
+def _named(keys: list[dict[str, Any]], text: str, list_them: str) -> dict[str, Any]:
+    """The key whose id, or else whose name, is ``text``; of keys with a name, revoked ones do not count.
+
+    Raises:
+        Failure: there is none, or there are several.
+    """
+    found = [each for each in keys if each["id"] == text]
+    found = found or [each for each in keys if each["name"] == text and not each.get("revoked_at")]
+    if not found:
+        raise Failure(
+            f"There is no key with the id, and none in force with the name {text!r}.",
+            f"See which there are: {list_them}",
+        )
+    if len(found) > 1:
+        ids = [
+            f"  {each['id']}  begins with {each['hint']}, created {views.moment(each['created_at'])}" for each in found
+        ]
+        raise Failure(f"{len(found)} keys are named {text!r}: give the id of one.", *ids)
+    return found[0]
 
 
 def _keys_path(tenant: str | None, *, platform: bool) -> str:

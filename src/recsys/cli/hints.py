@@ -49,6 +49,7 @@ _NO_LABEL = (
     "label good ones with recsys label -t {tenant} N"
 )
 _TIME = "A time is written like this: 2026-03-01T02:55:00Z"
+_EMPTY = "If it is meant: the same command with --allow-empty"
 _BOM = "The file begins with a byte order mark: save it as UTF-8 without a BOM."
 
 
@@ -131,6 +132,8 @@ def _about_input(problem: dict[str, Any], request: httpx.Request) -> Iterator[st
     faults = [each for each in problem.get("errors", ()) if isinstance(each, dict)]
     if any(each.get("pointer") == "/at" or " parameter before:" in each.get("detail", "") for each in faults):
         yield _TIME
+    if any("allow_empty=true" in each.get("detail", "") for each in faults):
+        yield _EMPTY
     is_document = request.headers.get("Content-Type") == "application/json"  # rows may begin with one
     if is_document and request.content.startswith(codecs.BOM_UTF8):
         yield _BOM

@@ -53,6 +53,9 @@ class Target(StrEnum):
 
 
 LoadMode = Annotated[Mode, typer.Option("--mode", help="Add to the rows of the surface, or replace them all.")]
+AllowEmpty = Annotated[
+    bool, typer.Option("--allow-empty", help="With --mode replace: a file without rows removes all rows.")
+]
 LoadFormat = Annotated[Format | None, typer.Option("--format", help="Default: what the file's name says.")]
 
 
@@ -75,11 +78,13 @@ def load_items(
     tenant: Tenant,
     surface: Surface,
     file: Source,
+    *,
     mode: LoadMode = Mode.UPSERT,
+    allow_empty: AllowEmpty = False,
     format_: LoadFormat = None,
 ) -> None:
     """Load items from NDJSON or CSV. The whole file is checked first; with a fault in it nothing is written."""
-    _load(session, f"{tenant_path(tenant)}/items", file, {"surface": surface, "mode": mode}, format_)
+    _load(session, f"{tenant_path(tenant)}/items", file, _params(surface, mode, allow_empty=allow_empty), format_)
 
 
 def load_signal(
@@ -88,11 +93,14 @@ def load_signal(
     surface: Surface,
     signal: Annotated[Signal, typer.Argument(help="Which signal.")],
     file: Source,
+    *,
     mode: LoadMode = Mode.UPSERT,
+    allow_empty: AllowEmpty = False,
     format_: LoadFormat = None,
 ) -> None:
     """Load a signal from NDJSON or CSV. The whole file is checked first; with a fault in it nothing is written."""
-    _load(session, f"{tenant_path(tenant)}/signals/{signal}", file, {"surface": surface, "mode": mode}, format_)
+    params = _params(surface, mode, allow_empty=allow_empty)
+    _load(session, f"{tenant_path(tenant)}/signals/{signal}", file, params, format_)
 
 
 def invalidate(
@@ -110,6 +118,10 @@ def invalidate(
             *receipt(answer),
         ),
     )
+
+
+def _params(surface: str, mode: Mode, *, allow_empty: bool) -> dict[str, object]:
+    return {"surface": surface, "mode": mode} | ({"allow_empty": "true"} if allow_empty else {})
 
 
 def _load(session: Session, path: str, file: Path, params: dict[str, object], format_: Format | None) -> None:

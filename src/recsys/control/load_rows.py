@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import csv
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import msgspec
@@ -13,7 +14,7 @@ from recsys.domain.audit import AuditRecord
 from recsys.domain.canonical import check, has_plain_keys, parse
 from recsys.domain.catalogue import ROW_KEYS, ROW_TYPES, Item
 from recsys.domain.csv_header import separator_fault
-from recsys.domain.errors import Fault, InvalidRequest
+from recsys.domain.errors import Fault, InvalidRequest, Unprocessable
 from recsys.domain.validation import check_time, convert
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ LoadFormat = Literal["ndjson", "csv"]
 MOST_FAULTS = 1_000
 NUMBERS = ("price", "score")
 LIST_SEPARATOR = "|"
+_EMPTY = (
+    "There are no rows: a replace would remove all {dataset} of surface {surface}, which no rollback brings back. "
+    "If that is meant: query parameter allow_empty=true."
+)
 
 
 class LoadOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,30 +45,40 @@ class LoadOutcome(msgspec.Struct, frozen=True, kw_only=True):
     data_revision: int
 
 
-async def load_rows(
-    store: ControlStore,
-    actor: Actor,
-    tenant_id: str,
-    surface: str,
-    dataset: Dataset,
-    mode: LoadMode,
-    spool: BinaryIO,
-    format_: LoadFormat,
-) -> LoadOutcome:
+@dataclass(frozen=True)
+class Load:
+    """What a bulk load is about.
+
+    ``allow_empty``: a file without rows may take the place of what is there; data of tables has no rollback.
+    """
+
+    surface: str
+    dataset: Dataset
+    format_: LoadFormat
+    mode: LoadMode = "upsert"
+    allow_empty: bool = False
+
+
+async def load_rows(store: ControlStore, actor: Actor, tenant_id: str, load: Load, spool: BinaryIO) -> LoadOutcome:
     """Write the rows of a file into one surface of a tenant.
 
     Raises:
         InvalidRequest: naming each fault (the first 1,000) with its line; nothing was written.
+        Unprocessable: nothing would be left, and that is not allowed.
     """
-    rows = await asyncio.to_thread(read_rows, spool, dataset, format_)
+    rows = await asyncio.to_thread(read_rows, spool, load.dataset, load.format_)
+    if load.mode == "replace" and not rows and not load.allow_empty:
+        raise Unprocessable(faults=[Fault("", _EMPTY.format(dataset=load.dataset, surface=load.surface))])
     record = AuditRecord(
-        action=f"{dataset}.load",
-        entity_type=dataset,
-        entity_id=surface,
-        extra={"rows": len(rows), "surface": surface, "mode": mode},
+        action=f"{load.dataset}.load",
+        entity_type=load.dataset,
+        entity_id=load.surface,
+        extra={"rows": len(rows), "surface": load.surface, "mode": load.mode},
     )
-    data_revision = await store.load(tenant_id, surface, dataset, rows, mode, actor, record)
-    return LoadOutcome(dataset=dataset, surface=surface, mode=mode, rows=len(rows), data_revision=data_revision)
+    data_revision = await store.load(tenant_id, load.surface, load.dataset, rows, load.mode, actor, record)
+    return LoadOutcome(
+        dataset=load.dataset, surface=load.surface, mode=load.mode, rows=len(rows), data_revision=data_revision
+    )
 
 
 def read_rows(spool: BinaryIO, dataset: Dataset, format_: LoadFormat) -> list[Row]:
@@ -115,7 +130,7 @@ def _decoded_row(record: bytes | dict[str, Json], decoder: msgspec.json.Decoder[
 
 
 def _lines(spool: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """NDJSON: the number and text of each line that is not blank, without the byte order mark that some programs write."""
+    """NDJSON: the number and text of each line that is not blank, without a byte order mark at the beginning."""
     for number, text in enumerate(spool, 1):
         line = text.removeprefix(codecs.BOM_UTF8) if number == 1 else text
         if line.strip():

@@ -9,7 +9,7 @@ import msgspec
 from litestar import Controller, put
 from litestar.params import FromPath, QueryParameter
 
-from recsys.control.load_rows import load_rows
+from recsys.control.load_rows import Load, load_rows
 from recsys.domain.access import Permission
 from recsys.domain.catalogue import Dataset, LoadMode
 from recsys.domain.errors import NotFound, PayloadTooLarge, UnsupportedMediaType
@@ -26,6 +26,10 @@ FORMATS: dict[str, Format] = {
 SIGNALS: dict[str, Dataset] = {"popularity": "popularity", "cooc": "cooc"}
 
 Mode = Annotated[LoadMode, QueryParameter(name="mode", description="`replace` puts these rows in the place of all.")]
+
+AllowEmpty = Annotated[
+    bool, QueryParameter(name="allow_empty", description="With `mode=replace`: a body without rows removes all rows.")
+]
 
 
 class LoadAnswer(msgspec.Struct, kw_only=True):
@@ -47,10 +51,17 @@ class LoadsController(Controller):
 
     @put("/items", permission=Permission.CHANGE, request_max_body_size=None, load=True, summary="Load items")
     async def items(
-        self, request: AnyRequest, call: Given[Call], tenant: Given[Tenant], surface: SurfaceName, mode: Mode = "upsert"
+        self,
+        request: AnyRequest,
+        call: Given[Call],
+        tenant: Given[Tenant],
+        surface: SurfaceName,
+        mode: Mode = "upsert",
+        *,
+        allow_empty: AllowEmpty = False,
     ) -> LoadAnswer:
         """Load items, as NDJSON or CSV: all rows, or none when one of them is wrong."""
-        return await _load(request, call, tenant, surface, "items", mode)
+        return await _load(request, call, tenant, Load(surface, "items", _format(request), mode, allow_empty))
 
     @put(
         "/signals/{signal:str}", permission=Permission.CHANGE, request_max_body_size=None, load=True,
@@ -64,24 +75,21 @@ class LoadsController(Controller):
         signal: FromPath[str],
         surface: SurfaceName,
         mode: Mode = "upsert",
+        *,
+        allow_empty: AllowEmpty = False,
     ) -> LoadAnswer:
         """Load daily popularity or co-visitation, as NDJSON or CSV: all rows, or none when one of them is wrong."""
         if signal not in SIGNALS:
             raise NotFound(f"There is no signal {signal[:40]!r} to load; there are {', '.join(SIGNALS)}.")
-        return await _load(request, call, tenant, surface, SIGNALS[signal], mode)
+        return await _load(request, call, tenant, Load(surface, SIGNALS[signal], _format(request), mode, allow_empty))
 
 
-async def _load(
-    request: AnyRequest, call: Call, tenant: Tenant, surface: str, dataset: Dataset, mode: LoadMode
-) -> LoadAnswer:
+async def _load(request: AnyRequest, call: Call, tenant: Tenant, load: Load) -> LoadAnswer:
     service = call.service
-    check_surface(surface)
-    format_ = _format(request)
+    check_surface(load.surface)
     with SpooledTemporaryFile(max_size=service.limits.spool_bytes) as spool:
         await _spool(request, spool, service.limits.load_bytes)
-        outcome = await load_rows(
-            service.store, call.actor, tenant.id, surface, dataset, mode, cast("BinaryIO", spool), format_
-        )
+        outcome = await load_rows(service.store, call.actor, tenant.id, load, cast("BinaryIO", spool))
     await service.replica.catch_up()
     return msgspec.convert(outcome, LoadAnswer, from_attributes=True)
 
