@@ -10,6 +10,7 @@ from recsys.bootstrap.settings import Settings
 from recsys.bootstrap.wiring import build_service
 from recsys.domain.event import Event, EventLine
 from recsys.domain.exposure import EvalExposure, ServiceExposure
+from recsys.pipelines.gates import LIMITS
 from recsys.service.app import HANDLERS
 from recsys.service.call import dependencies
 from recsys.service.hot import ROUTES
@@ -60,3 +61,11 @@ def test_every_field_of_a_record_and_of_a_line_stands_in_its_table(heading: str,
     named = set(re.findall(r"`(\w+)`", first_column)) - {"schema"}
 
     assert named == set(format_.__struct_fields__)
+
+
+def test_every_gate_stands_in_its_table_with_the_settings_that_move_it() -> None:
+    table = read("pipelines.md").partition("\n| gate |")[2].partition("\n\n")[0]
+    rows = [row.split(" | ") for row in table.splitlines()[2:]]
+    shown = {row[0].strip("| `"): tuple(re.findall(r"`(\w+)`", row[-1])) for row in rows}
+
+    assert shown == LIMITS

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -163,6 +164,9 @@ def test_signals_under_quarantine_are_refused_with_the_command_that_lifts_it(sho
     assert "bots" in refused.stderr
     assert f"recsys manifest lift -t shop --surface home {bad[:12]}" in refused.stderr
     assert "migrate" not in refused.stderr
+    page = next((shop.directory / "work").rglob("report.html")).read_text()
+    assert "Nothing was published: The manifest/home version" in page
+    assert "bots" in page
 
 
 def test_after_a_rollback_the_next_run_is_compared_with_what_is_served(shop: Shop) -> None:
@@ -240,9 +244,36 @@ def test_a_failing_gate_is_exit_code_2_says_which_rows_and_leaves_what_is_served
     assert failed.exit_code == 2
     assert "set_aside: 3 records" in failed.stderr
     assert "a.jsonl:61: malformed" in failed.stderr
+    assert '--settings FILE with {"gates": {"max_set_aside_share": 0.01}}' in failed.stderr
     assert shop.manifest() == before
     report = json.loads(next((shop.directory / "work").rglob("report.json")).read_text())
     assert report["published"] is None
+
+
+def test_a_surface_that_was_not_there_before_is_called_new_with_the_way_back(shop: Shop) -> None:
+    shop.put()
+    first = shop.run("--kinds", "popularity", "--json")
+    assert "home is a new surface of shop: it is the first one." in first.stderr
+    assert json.loads(first.stdout.splitlines()[-1])["new_surface"] is True
+    again = shop.run("--kinds", "popularity,cooc")
+    assert "new surface" not in again.stderr + again.stdout
+
+    slip = shop.run("--kinds", "popularity", "-s", "shome")
+    assert "shome is a new surface of shop: so far there are home." in slip.stderr
+    assert "shome is a new surface." in next((shop.directory / "work").rglob("shome/**/report.html")).read_text()
+    back = shlex.split(slip.stdout.partition("If it was not meant: ")[2])
+    home = shop.manifest()
+    assert shop.call(*back[1:]).exit_code == 0
+    assert shop.call("manifest", "get", "-s", "shome").exit_code == 1
+    assert shop.manifest() == home
+
+
+def test_a_surface_that_has_rows_is_not_new(shop: Shop) -> None:
+    items = shop.directory / "items.ndjson"
+    items.write_text('{"item_id": "i1"}\n')
+    assert shop.call("items", "load", str(items), "-s", "home").exit_code == 0
+    shop.put()
+    assert "new surface" not in shop.run("--kinds", "popularity").stderr
 
 
 def test_a_dry_run_publishes_nothing_and_is_fine(shop: Shop) -> None:

@@ -17,11 +17,12 @@ from recsys.storage.control_store import SqlControlStore
 from recsys.storage.engine import open_database
 from recsys.storage.replica_registry import SqlReplicaRegistry
 from recsys.storage.salt import read_salt
+from recsys.storage.serving_store import SqlServingStore
 from recsys.storage.source_folder import SourceFolder
 
 if TYPE_CHECKING:
     from recsys.bootstrap.settings import Settings
-    from recsys.domain.ports import BlobStore, Clock, ControlStore, ReplicaRegistry, SourceFiles
+    from recsys.domain.ports import BlobStore, Clock, ControlStore, ReplicaRegistry, ServingStore, SourceFiles
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class PipelineParts:
     """``event_log``: the directory of the service's log. ``keys`` has no salt when there is none."""
 
     store: ControlStore
+    served: ServingStore
     replicas: ReplicaRegistry
     blobs: BlobStore
     keys: SubjectKeys
@@ -51,6 +53,7 @@ async def pipeline_parts(settings: Settings) -> AsyncIterator[PipelineParts]:
         salt = settings.subject_salt.encode() if settings.subject_salt else read_salt(directory)
         yield PipelineParts(
             store=SqlControlStore(database, clock),
+            served=SqlServingStore(database),
             replicas=SqlReplicaRegistry(database),
             blobs=open_blobs(settings, beside(database)),
             keys=SubjectKeys(salt),
@@ -80,6 +83,13 @@ async def served_manifest(parts: PipelineParts, tenant_id: str, surface: str) ->
     async with parts.store.reading() as reader:
         pointer = await reader.pointer(tenant_id, DocumentRef(MANIFEST.name, surface))
     return pointer.version.etag if pointer else None
+
+
+async def known_surfaces(parts: PipelineParts, tenant_id: str) -> frozenset[str]:
+    """The surfaces of a tenant that have a manifest now, or for which rows were ever loaded."""
+    manifests = (await parts.served.documents(tenant_id)).pointers.manifests
+    heads = [head for head in (await parts.served.overview()).heads if head.tenant.id == tenant_id]
+    return frozenset(manifests).union(*(head.surfaces for head in heads))
 
 
 def _label(place: str) -> str:

@@ -121,7 +121,8 @@ def invalidate(
 
 
 def _params(surface: str, mode: Mode, *, allow_empty: bool) -> dict[str, object]:
-    return {"surface": surface, "mode": mode} | ({"allow_empty": "true"} if allow_empty else {})
+    params: dict[str, object] = {"surface": surface, "mode": mode}
+    return params | {"allow_empty": "true"} if allow_empty else params
 
 
 def _load(session: Session, path: str, file: Path, params: dict[str, object], format_: Format | None) -> None:

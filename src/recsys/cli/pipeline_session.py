@@ -55,6 +55,16 @@ class PipelineSession:
     parts: PipelineParts
     tenant: Tenant
     runner: asyncio.Runner
+    surfaces: frozenset[str]
+    """What the tenant had when the command began."""
+
+    def new_surface(self) -> str | None:
+        """That nothing has been there under this name, which may be a slip of the pen; None: there has."""
+        wish = self.pipeline.wish
+        if not wish.new_surface:
+            return None
+        others = f"so far there are {', '.join(sorted(self.surfaces))}" if self.surfaces else "it is the first one"
+        return f"{wish.surface} is a new surface of {wish.tenant}: {others}."
 
     def now(self) -> datetime:
         """The time now."""
@@ -136,22 +146,24 @@ def runner_session(
     runner: asyncio.Runner, stack: AsyncExitStack, options: PipelineOptions, settings: Settings
 ) -> PipelineSession:
     """A session whose parts are closed with ``stack``."""
-    from recsys.bootstrap.pipelines import pipeline_parts, served_manifest
+    from recsys.bootstrap.pipelines import known_surfaces, pipeline_parts, served_manifest
     from recsys.pipelines.run import Pipeline, Wish
     from recsys.pipelines.window import Window
 
     parts = runner.run(stack.enter_async_context(pipeline_parts(settings)))
     tenant = runner.run(_tenant(parts, options.tenant))
+    surfaces = runner.run(known_surfaces(parts, tenant.id))
     wish = Wish(
         tenant=tenant.external_id, tenant_id=tenant.id, surface=options.surface,
         window=Window(options.start, options.end), segment=options.segment, kinds=options.kinds,
         engine=options.engine.value, threads=options.threads, incremental=options.incremental,
         catalog=options.catalog, vectors=options.vectors,
         serves=runner.run(served_manifest(parts, tenant.id, options.surface)),
+        new_surface=options.surface not in surfaces,
     )  # fmt: skip
     progress = stack.enter_context(_shown_progress())
     pipeline = Pipeline(wish, options.work, _pipeline_settings(options), parts.keys, parts.clock.now(), progress)
-    return PipelineSession(options, pipeline, parts, tenant, runner)
+    return PipelineSession(options, pipeline, parts, tenant, runner, surfaces)
 
 
 async def _tenant(parts: PipelineParts, reference: str) -> Tenant:

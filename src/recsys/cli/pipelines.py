@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import typer
 from rich.console import Group
+from rich.text import Text
 
+from recsys.cli.document import Document
 from recsys.cli.pipeline_options import OPTIONS, take_options
 from recsys.cli.pipeline_session import PipelineSession, opened_session
 from recsys.cli.replicas import receipt
 from recsys.cli.tune import tune
+from recsys.domain.document import MANIFEST
 
 if TYPE_CHECKING:
     from recsys.pipelines.publish import Published
@@ -38,6 +41,8 @@ def run(session: PipelineSession) -> None:
     """
     from recsys.pipelines.run_all import run_all
 
+    if new := session.new_surface():
+        session.note(new)
     publishing = None if session.options.dry_run else session.publish
     ran = run_all(session.pipeline, session.sources(), publishing, session.now, session.note)
     report = json.loads(ran.report.read_bytes())
@@ -98,7 +103,17 @@ def _answer_published(session: PipelineSession, answer: dict[str, Any], publishe
     else:
         session.answer(answer, became)
     answer["receipt"] = msgspec.to_builtins(session.converge(published))
-    session.answer(answer, Group(*receipt(answer)))
+    new = session.new_surface()
+    answer["new_surface"] = new is not None
+    warned = [Text(f"! {new} {_undo(session, published)}", "yellow")] if new else []
+    session.answer(answer, Group(*receipt(answer), *warned))
+
+
+def _undo(session: PipelineSession, published: Published) -> str:
+    """For a surface that was not meant: the command that takes its manifest away again."""
+    document = Document(MANIFEST, session.pipeline.wish.tenant, session.pipeline.wish.surface)
+    before = max(0, published.revision - 1)
+    return f"If it was not meant: recsys manifest rollback {document.options} --revision {before}"
 
 
 _STAGES: dict[str, Callable[[PipelineSession], None]] = {

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 import msgspec
 import pyarrow as pa
 
-from recsys import __version__
 from recsys.artifacts.codec import FORMATS, encode
 from recsys.domain.manifest import ArtifactKind
 from recsys.pipelines.errors import PipelineError
@@ -43,7 +42,10 @@ Progress = Callable[[str, int, int], None]
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """One artifact that was computed. ``depends_on_engine``: another engine or machine may give other bytes."""
+    """One artifact that was computed.
+
+    ``engine``: its name and its own version; ``depends_on_engine``: another engine or machine may give other bytes.
+    """
 
     kind: ArtifactKind
     fingerprint: str
@@ -151,7 +153,8 @@ def _make(place: Place, inputs: Inputs, kind: ArtifactKind) -> Made:
         own.write_bytes(content)
     made = Made(
         kind=kind, fingerprint=expected, input_fingerprint=inputs.fingerprints[source],
-        config_hash=fingerprint(own_settings), engine=f"{inputs.engine.name} {__version__}", depends_on_engine=depends,
+        config_hash=fingerprint(own_settings), engine=f"{inputs.engine.name} {inputs.engine.version}",
+        depends_on_engine=depends,
         sha256=file_hash(path), bytes=len(content), rows=table.num_rows, items=_count_items(table),
         seconds=round(perf_counter() - began, 3),
     )  # fmt: skip

@@ -41,9 +41,13 @@ def _unix_micros(_at: Any) -> Any: ...
 
 
 class Engine(Protocol):
-    """Runs expressions. What it keeps is gone with it. ``remote``: rows may come from other machines."""
+    """Runs expressions. What it keeps is gone with it.
+
+    ``version``: of the engine, not of RecSys; ``remote``: rows may come from other machines.
+    """
 
     name: EngineName
+    version: str
     remote: bool
 
     def read(self, files: Sequence[Path]) -> Expression:
@@ -84,6 +88,7 @@ class DuckDBEngine:
         if threads is not None:
             settings["threads"] = threads
         self._connection = ibis.duckdb.connect(**settings)
+        self.version: str = self._connection.version
         self._connection.raw_sql("SET TimeZone = 'UTC'")
         self._connection.raw_sql("SET preserve_insertion_order = false")
         self._kept = _Kept()
@@ -120,6 +125,7 @@ class SparkEngine:
 
     def __init__(self, session: Any, folder: Path) -> None:
         self._connection = ibis.pyspark.connect(session)
+        self.version: str = session.version
         self._folder = folder
         self._kept = _Kept()
 

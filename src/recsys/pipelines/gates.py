@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from statistics import median
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,18 @@ if TYPE_CHECKING:
 
 MOST_ROWS: Final = 20
 """How many rows, days or items a verdict names."""
+
+LIMITS: Final = {
+    "set_aside": ("max_set_aside_share",),
+    "duplicates": ("max_duplicate_share",),
+    "window": ("max_missing_days_share",),
+    "events": ("min_events",),
+    "volume": ("min_volume_ratio", "max_volume_ratio"),
+    "drift": ("max_drift",),
+}
+"""The settings that each gate holds events against."""
+
+_MOST_DIGITS: Final = 17
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +58,14 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
 
 def judge(found: Input, gates: Gates) -> list[Gate]:
     """All verdicts; publishing takes that every one has passed."""
-    return [*_rows(found, gates), _window(found, gates), *_volume(found, gates), _drift(found, gates)]
+    verdicts = [*_rows(found, gates), _window(found, gates), *_volume(found, gates), _drift(found, gates)]
+    return [gate if gate.passed else _with_limits(gate, gates) for gate in verdicts]
+
+
+def _with_limits(gate: Gate, gates: Gates) -> Gate:
+    """A verdict that says which settings it was measured by, as they are."""
+    limits = json.dumps({"gates": {name: getattr(gates, name) for name in LIMITS[gate.name]}})
+    return msgspec.structs.replace(gate, detail=f"{gate.detail} To move the limit: --settings FILE with {limits}")
 
 
 def distance(now: Mapping[str, int], before: Mapping[str, int]) -> tuple[float, list[tuple[str, float, float]]]:
@@ -55,9 +75,32 @@ def distance(now: Mapping[str, int], before: Mapping[str, int]) -> tuple[float, 
     """
     total, total_before = sum(now.values()) or 1, sum(before.values()) or 1
     names = sorted(now.keys() | before.keys())
+    # Whole numbers until the last division: what is exactly at a limit is not beyond it.
+    apart = sum(abs(now.get(name, 0) * total_before - before.get(name, 0) * total) for name in names)
     shares = [(name, now.get(name, 0) / total, before.get(name, 0) / total_before) for name in names]
     shares.sort(key=lambda row: -abs(row[1] - row[2]))
-    return sum(abs(p - q) for _, p, q in shares) / 2, shares[:MOST_ROWS]
+    return apart / (2 * total * total_before), shares[:MOST_ROWS]
+
+
+def _share(value: float, limit: float) -> str:
+    """A share beside its limit, in percent."""
+    told = _told_apart(value, limit, lambda number, digits: f"{number:.{digits}%}", 2)
+    return f"{told}, at most {_percent(limit)}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g}%"
+
+
+def _told_apart(value: float, limit: float, spell: Callable[[float, int], str], digits: int) -> str:
+    """A value in words, with as many digits as it takes to be told from a limit that it is not at."""
+    while value != limit and spell(value, digits) == spell(limit, digits) and digits < _MOST_DIGITS:
+        digits += 1
+    return spell(value, digits)
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}"
 
 
 def _rows(found: Input, gates: Gates) -> Iterator[Gate]:
@@ -67,14 +110,14 @@ def _rows(found: Input, gates: Gates) -> Iterator[Gate]:
     yield Gate(
         name="set_aside",
         passed=share <= gates.max_set_aside_share,
-        detail=f"{bad:,} records set aside ({share:.2%}, at most {gates.max_set_aside_share:.2%}): {reasons}.",
+        detail=f"{bad:,} records set aside ({_share(share, gates.max_set_aside_share)}): {reasons}.",
         rows=found.examples[:MOST_ROWS],
     )
     repeated = found.duplicates / max(1, found.read)
     yield Gate(
         name="duplicates",
         passed=repeated <= gates.max_duplicate_share,
-        detail=f"{found.duplicates:,} duplicates ({repeated:.2%}, at most {gates.max_duplicate_share:.2%}).",
+        detail=f"{found.duplicates:,} duplicates ({_share(repeated, gates.max_duplicate_share)}).",
     )
 
 
@@ -84,7 +127,8 @@ def _window(found: Input, gates: Gates) -> Gate:
     return Gate(
         name="window",
         passed=share <= gates.max_missing_days_share,
-        detail=f"{len(missing)} of {len(found.days)} days have no events (at most {gates.max_missing_days_share:.0%}).",
+        detail=f"{len(missing)} of {len(found.days)} days have no events "
+        f"(at most {_percent(gates.max_missing_days_share)}).",
         rows=missing[:MOST_ROWS],
     )
 
@@ -100,11 +144,12 @@ def _volume(found: Input, gates: Gates) -> Iterator[Gate]:
         return
     ratio = now / before
     low, high = gates.min_volume_ratio, gates.max_volume_ratio
+    told = _told_apart(ratio, low if ratio < 1 else high, _number, 2)
     odd = [f"{day}: {count:,}" for day, count in found.volume.items() if not low <= count / before <= high]
     yield Gate(
         name="volume",
         passed=low <= ratio <= high,
-        detail=f"{now:,.0f} events on the median day, {ratio:.2f} times those of the run before ({low} to {high}).",
+        detail=f"{now:,.0f} events on the median day, {told} times those of the run before ({low} to {high}).",
         rows=odd[:MOST_ROWS],
     )
 
@@ -117,10 +162,14 @@ def _typical(counts: Iterable[int]) -> float:
 def _drift(found: Input, gates: Gates) -> Gate:
     if not found.items_before:
         return Gate(name="drift", passed=True, detail="There is no published run to compare with.")
+    if not found.items:
+        detail = "There are no events to compare with those of the run before."
+        return Gate(name="drift", passed=True, detail=detail)
     value, worst = distance(found.items, found.items_before)
+    told = _told_apart(value, gates.max_drift, _number, 3)
     return Gate(
         name="drift",
         passed=value <= gates.max_drift,
-        detail=f"The items' shares of events are {value:.3f} from those of the run before (at most {gates.max_drift}).",
+        detail=f"The items' shares of events are {told} from those of the run before (at most {gates.max_drift}).",
         rows=[f"{item}: {before:.2%} → {now:.2%}" for item, now, before in worst],
     )

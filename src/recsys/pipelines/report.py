@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run did. ``coverage``: of the items that have events or stand in the catalog, the share in each kind."""
+    """What a run did. ``coverage``: of the items that have events or stand in the catalog, the share in each kind.
+
+    ``refused``: why nothing was published though it was tried; ``new_surface``: nothing was there before this run.
+    """
 
     tenant: str
     surface: str
@@ -37,7 +40,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     made: list[Made]
     coverage: dict[str, float]
     published: Published | None
+    refused: str | None = None
+    new_surface: bool = False
 
+
+NOTHING_PUBLISHED = "Nothing was published:"
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b2733;background:#fff}
@@ -92,10 +99,14 @@ def _outcome(report: Report) -> str:
     if report.published:
         what = "Published" if report.published.changed else "The same artifacts are current already"
         version = escape(report.published.manifest_version)
-        return f'<p class="ok">{what}: manifest <code>{version}</code>, revision {report.published.revision}.</p>'
+        new = f" {escape(report.surface)} is a new surface." if report.new_surface else ""
+        return f'<p class="ok">{what}: manifest <code>{version}</code>, revision {report.published.revision}.{new}</p>'
     if not report.validation.passed:
         return '<p class="bad">Nothing was published: a gate failed.</p>'
-    return "<p>Nothing was published: this was a dry run.</p>" if report.dry_run else "<p>Nothing was published.</p>"
+    if report.dry_run:
+        return "<p>Nothing was published: this was a dry run.</p>"
+    why = report.refused or "the run ended before that; standard error and the log say why."
+    return f'<p class="bad">{escape(NOTHING_PUBLISHED)} {escape(why.removeprefix(NOTHING_PUBLISHED).strip())}</p>'
 
 
 def _drift(validation: Validation) -> Iterable[str]:

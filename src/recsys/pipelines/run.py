@@ -70,7 +70,7 @@ class Wish:
     """What a run is about. ``tenant``: its external id; ``tenant_id``: its UUID.
 
     ``kinds`` None: all that there is input for. ``serves``: the version of the manifest that is current as the run
-    begins; None when there is none, or nobody looked.
+    begins; None when there is none, or nobody looked. ``new_surface``: the tenant had nothing of the surface then.
     """
 
     tenant: str
@@ -85,6 +85,7 @@ class Wish:
     catalog: Path | None = None
     vectors: Path | None = None
     serves: str | None = None
+    new_surface: bool = False
 
 
 @dataclass(frozen=True)
@@ -163,9 +164,9 @@ class Pipeline:
         return published
 
     def report(
-        self, made: list[Made], published: Published | None, now: datetime, *, dry_run: bool
+        self, made: list[Made], published: Published | None, now: datetime, *, dry_run: bool, refused: str | None = None
     ) -> tuple[Path, Path]:
-        """Write down what was done; gives the paths of JSON and HTML."""
+        """Write down what was done, or why it was ``refused``; gives the paths of JSON and HTML."""
         wish, validation = self.wish, read_validation(self.place, self.wish.segment)
         if validation is None:
             raise PipelineError("There is nothing to report.", "Validate the events first.")
@@ -174,6 +175,7 @@ class Pipeline:
             tenant=wish.tenant, surface=wish.surface, segment=wish.segment, start=wish.window.start.isoformat(),
             end=wish.window.end.isoformat(), engine=wish.engine, code_version=__version__, started_at=self.now,
             ended_at=now, dry_run=dry_run, validation=validation, made=made, published=published,
+            refused=refused, new_surface=wish.new_surface,
             coverage={each.kind: min(1.0, each.items / known) for each in made},
         )  # fmt: skip
         return write_report(self.place, report)

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recsys.domain.errors import RecsysError
 from recsys.pipelines.errors import PipelineError
 from recsys.pipelines.run import GateFailed
 from recsys.pipelines.summary import of_artifacts, of_days, of_files
@@ -50,7 +51,7 @@ def run_all(
     made = pipeline.compute() if validation.passed else []
     if validation.passed:
         note(of_artifacts(made))
-    published = None
+    published, refused = None, None
     try:
         if not validation.passed:
             raise GateFailed(validation)
@@ -58,11 +59,15 @@ def run_all(
             note("This was a dry run: nothing was published.")
         else:
             published = publish(made)
-    except PipelineError:
+    except RecsysError as error:
+        refused = error.detail
+        raise
+    except PipelineError as error:
+        refused = error.message
         pipeline.end()  # it was judged; what is still to be done after other errors is done by the next run
         raise
     finally:
-        report, page = pipeline.report(made, published, now(), dry_run=publish is None)
+        report, page = pipeline.report(made, published, now(), dry_run=publish is None, refused=refused)
         note(f"Report: {page}")
     pipeline.end()
     return Ran(report, published)

@@ -75,7 +75,7 @@ def validate(
         duplicates=canonical.duplicates, examples=_examples(place, files),
         before=before.volume, items_before=before.items,
     )  # fmt: skip
-    drift, drifted = distance(items, before.items) if before.items else (None, [])
+    drift, drifted = distance(items, before.items) if items and before.items else (None, [])
     validation = Validation(
         fingerprint=inputs.fingerprints["events"],
         gates=judge(found, inputs.settings.gates),

@@ -1,5 +1,6 @@
 """Each gate lets good events through, stops bad ones, and says which."""
 
+import json
 from datetime import date, timedelta
 
 import msgspec
@@ -74,3 +75,42 @@ def test_drift_beyond_the_limit_names_the_items_that_moved_most() -> None:
     gate = verdicts(items_before={"b": 100, "c": 300})["drift"]
     assert not gate.passed
     assert gate.rows == ["a: 0.00% → 75.00%", "c: 75.00% → 0.00%", "b: 25.00% → 25.00%"]
+
+
+def test_a_gate_that_fails_says_which_settings_move_it() -> None:
+    bad: dict[str, dict[str, object]] = {
+        "set_aside": {"set_aside": {"malformed": 40}}, "duplicates": {"duplicates": 100},
+        "window": {"volume": {}}, "events": {"volume": {}}, "volume": {"before": {"2025-12-01": 1_000}},
+        "drift": {"items_before": {"c": 1}},
+    }  # fmt: skip
+    named: set[str] = set()
+    for name, changed in bad.items():
+        gate = verdicts(**changed)[name]
+        assert not gate.passed
+        said = json.loads(gate.detail.partition("--settings FILE with ")[2])
+        assert msgspec.convert(said["gates"], Gates) == Gates()
+        named |= set(said["gates"])
+    assert named == set(Gates.__struct_fields__)
+    assert "--settings" not in verdicts()["drift"].detail
+
+
+def test_what_fails_by_a_hair_is_told_with_the_digits_that_show_it() -> None:
+    assert "0.5004 from" in verdicts(items={"a": 4_996, "b": 5_004}, items_before={"a": 1})["drift"].detail
+    assert "0.500 from" in verdicts(items={"a": 1, "b": 1}, items_before={"a": 1})["drift"].detail
+    assert "(1.001%, at most 1%)" in verdicts(read=98_999, set_aside={"nul": 1_001})["set_aside"].detail
+    assert "2.003 times" in verdicts(before={"2025-12-01": 1_000}, volume={"2026-01-01": 2_003})["volume"].detail
+
+
+@pytest.mark.parametrize("items", [9, 26, 30])
+def test_a_distance_that_is_at_the_limit_is_not_beyond_it(items: int) -> None:
+    """A sum of floating shares would be a little more than a half."""
+    before = {f"i{number}": 1 for number in range(2 * items)}
+    half = {f"i{number}": 1 for number in range(items)}
+    assert distance(half, before)[0] == 0.5
+    assert verdicts(items=half, items_before=before)["drift"].passed
+
+
+def test_without_events_there_is_nothing_to_compare_and_the_gate_of_events_fails() -> None:
+    gates = verdicts(volume={}, items={}, items_before={"a": 1}, before={"2025-12-01": 100})
+    assert gates["drift"].detail == "There are no events to compare with those of the run before."
+    assert not gates["events"].passed

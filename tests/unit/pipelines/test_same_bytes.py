@@ -3,6 +3,7 @@
 import random
 import warnings
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
@@ -89,6 +90,7 @@ def test_what_an_approximate_index_found_is_said_to_depend_on_the_machine(
     given.vectors = pa.table({"item_id": list("abcd"), "vector": [[1.0, 0.1], [0.9, 0.2], [0.1, 1.0], [0.5, 0.5]]})
     (made,) = compute(Place(tmp_path), given, ["embedding"])
     assert made.depends_on_engine is depends
+    assert made.engine == f"duckdb {version('duckdb')}"
     engine.close()
 
 
@@ -128,6 +130,6 @@ def test_als_on_spark_is_mllib_s_finds_the_items_of_like_users_and_says_that_it_
     settings = PipelineSettings(implicit=Implicit(method="als", factors=4, iterations=3, items=1))
     place = Place(tmp_path)
     (made,) = compute(place, inputs(spark_engine, tables, settings), ["implicit"])
-    assert (made.depends_on_engine, made.engine.split()[0]) == (True, "spark")
+    assert (made.depends_on_engine, made.engine) == (True, f"spark {version('pyspark')}")
     found = decode("implicit", artifact_of(place, None, "implicit").read_bytes()).to_table().to_pylist()
     assert {("p1", "a"), ("q1", "w")} <= {(row["user_id"], row["item_id"]) for row in found}
