@@ -104,6 +104,17 @@ async def test_operations_describe_parameters_bodies_and_problems(api: Api, path
     assert "application/problem+json" in operation["responses"]["default"]["content"]
 
 
+async def test_a_load_is_described_by_the_rows_it_takes(api: Api) -> None:
+    async with api.client() as client:
+        document = (await client.get("/openapi.json")).json()
+    schemas, loads = document["components"]["schemas"], ("items", "signals/{signal}")
+    described = [document["paths"][f"/v1/admin/tenants/{{tenant_id}}/{load}"]["put"]["requestBody"] for load in loads]
+    named = [re.findall(r"`(\w+)`", each["description"]) for each in described]
+    assert named == [["Item"], ["Popularity", "Covisit"]]
+    assert "neighbor_id" in schemas["Covisit"]["properties"]
+    assert "created_at" in schemas["Item"]["properties"]
+
+
 async def test_invalidation(loaded: httpx.AsyncClient) -> None:
     await loaded.put(f"{TENANT}/config", json={})
     wish = {"targets": ["config", "popularity", "config"], "surface": "home"}

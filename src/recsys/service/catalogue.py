@@ -11,7 +11,7 @@ from litestar.params import FromPath, QueryParameter
 
 from recsys.control.load_rows import Load, load_rows
 from recsys.domain.access import Permission
-from recsys.domain.catalogue import Dataset, LoadMode
+from recsys.domain.catalogue import Covisit, Dataset, Item, LoadMode, Popularity
 from recsys.domain.errors import NotFound, PayloadTooLarge, UnsupportedMediaType
 from recsys.domain.tenant import Tenant
 from recsys.service.call import IN_TENANT, AnyRequest, Call, Given, SurfaceName, check_surface
@@ -49,7 +49,7 @@ class LoadsController(Controller):
     dependencies = IN_TENANT
     tags = ("Data",)
 
-    @put("/items", permission=Permission.CHANGE, request_max_body_size=None, load=True, summary="Load items")
+    @put("/items", permission=Permission.CHANGE, request_max_body_size=None, load=(Item,), summary="Load items")
     async def items(
         self,
         request: AnyRequest,
@@ -64,7 +64,7 @@ class LoadsController(Controller):
         return await _load(request, call, tenant, Load(surface, "items", _format(request), mode, allow_empty))
 
     @put(
-        "/signals/{signal:str}", permission=Permission.CHANGE, request_max_body_size=None, load=True,
+        "/signals/{signal:str}", permission=Permission.CHANGE, request_max_body_size=None, load=(Popularity, Covisit),
         summary="Load popularity or co-visitation",
     )  # fmt: skip
     async def signals(

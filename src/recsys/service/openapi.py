@@ -61,7 +61,7 @@ def describe(handlers: Sequence[ControllerRouterHandler], dependencies: Mapping[
 
 def _describe_operations(app: Litestar, document: dict[str, Any]) -> list[Any]:
     """Add to each operation what Litestar cannot know; returns the types of the bodies."""
-    bodies = []
+    bodies: list[Any] = []
     for route in app.routes:
         for handler in route.route_handlers if isinstance(route, HTTPRoute) else ():
             for method in handler.http_methods:
@@ -74,20 +74,24 @@ def _describe_operations(app: Litestar, document: dict[str, Any]) -> list[Any]:
                     operation["description"] = f"{operation.get('description', '')}\n\nTo be allowed to: {permission}."
                 if method not in ("GET", "HEAD", "OPTIONS"):
                     operation.setdefault("parameters", []).append(REASON)
-                    if body := _describe_body(operation, handler.opt, method):
-                        bodies.append(body)
+                    bodies += _describe_body(operation, handler.opt, method)
     return bodies
 
 
-def _describe_body(operation: dict[str, Any], opt: Mapping[str, Any], method: str) -> Any:
-    if opt.get("load"):
+def _describe_body(operation: dict[str, Any], opt: Mapping[str, Any], method: str) -> tuple[Any, ...]:
+    """Say what the body is; returns the types that this names."""
+    if rows := opt.get("load"):
         content = {each: {"schema": {"type": "string", "format": "binary"}} for each in ROW_FORMATS}
-        operation["requestBody"] = {"required": True, "content": content}
-        return None
+        names = " or ".join(f"`{each.__name__}`" for each in rows)
+        words = f"A row a line, in CSV under a header. Its fields are those of the schema {names}."
+        operation["requestBody"] = {"required": True, "description": words, "content": content}
+        return tuple(rows)
     body = opt.get("body")
-    if body is not None and method != "DELETE":
+    if body is None:
+        return ()
+    if method != "DELETE":
         operation["requestBody"] = _json_body(body)
-    return body
+    return (body,)
 
 
 def _hot_operation(route: HotRoute) -> dict[str, Any]:
