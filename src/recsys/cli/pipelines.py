@@ -105,8 +105,8 @@ def _answer_published(session: PipelineSession, answer: dict[str, Any], publishe
     answer["receipt"] = msgspec.to_builtins(session.converge(published))
     new = session.new_surface()
     answer["new_surface"] = new is not None
-    warned = [Text(f"! {new} {_undo(session, published)}", "yellow")] if new else []
-    session.answer(answer, Group(*receipt(answer), *warned))
+    warned = [Text(f"! {new} {_undo(session, published)}", "yellow")] if new and session.surfaces else []
+    session.answer(answer, Group(*warned, *receipt(answer)))
 
 
 def _undo(session: PipelineSession, published: Published) -> str:

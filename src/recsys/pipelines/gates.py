@@ -64,6 +64,8 @@ def judge(found: Input, gates: Gates) -> list[Gate]:
 
 def _with_limits(gate: Gate, gates: Gates) -> Gate:
     """A verdict that says which settings it was measured by, as they are."""
+    if gate.name == "events" and gates.min_events == 1:
+        return gate  # nothing is too little whatever the setting
     limits = json.dumps({"gates": {name: getattr(gates, name) for name in LIMITS[gate.name]}})
     return msgspec.structs.replace(gate, detail=f"{gate.detail} To move the limit: --settings FILE with {limits}")
 
