@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from recsys.domain.document import Pointer
 
-_ETAG = re.compile(r'\s*(?:(?:W/)?"([0-9A-Fa-f]{64})"|([0-9A-Fa-f]{64}))\s*')
+_ETAG = re.compile(r'\s*(?:(?:W/)?"([0-9A-Fa-f]{1,128})"|([0-9A-Fa-f]{1,128}))\s*')
 ANY = "*"
 
 
@@ -97,7 +97,7 @@ def judge(
             current_revision=current.revision if current else None,
             updated_by=current.updated_by_sub if current else None,
             updated_at=current.updated_at if current else None,
-            detail=_only_the_revision(preconditions, current),
+            detail=_near_miss(preconditions, current),
         )
     return True
 
@@ -108,13 +108,17 @@ def _holds(preconditions: Preconditions, current: Pointer | None) -> bool:
     return preconditions.if_revision in (None, current.revision if current else 0)
 
 
-def _only_the_revision(preconditions: Preconditions, current: Pointer | None) -> str | None:
-    """What to say where the version, if one was sent, is the current one and only the revision is another."""
-    if current is None or not _holds(msgspec.structs.replace(preconditions, if_revision=None), current):
+def _near_miss(preconditions: Preconditions, current: Pointer | None) -> str | None:
+    """What to say where nobody was faster: the version is named by its first digits, or only the revision differs."""
+    if current is None:
         return None
-    same = (
-        "The version is the one you started from, but the" if current.version.etag in preconditions.if_match else "The"
-    )
+    etag = current.version.etag
+    short = [len(tag) for tag in preconditions.if_match if etag.startswith(tag) and tag != etag]
+    if short and etag not in preconditions.if_match:
+        return f"If-Match names the current version by {max(short)} of its 64 digits: send all of them."
+    if not _holds(msgspec.structs.replace(preconditions, if_revision=None), current):
+        return None
+    same = "The version is the one you started from, but the" if etag in preconditions.if_match else "The"
     return (
         f"{same} document last moved at revision {current.revision}, and If-Revision says {preconditions.if_revision}. "
         "Read it again and repeat with the revision that GET answers."
@@ -129,7 +133,7 @@ def _etags(line: str) -> list[str]:
         raise _malformed(
             "If-Match",
             line,
-            "Send the version as GET's ETag gives it, all of its 64 hexadecimal digits, quoted; or *.",
+            "Send the version as GET's ETag gives it, quoted or bare, or *.",
         )
     return [(match[1] or match[2]).lower() for match in found if match]
 
