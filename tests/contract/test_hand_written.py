@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -43,16 +44,24 @@ async def hand(url: str, *statements: str) -> None:
     await asyncio.to_thread(by_hand, url, *statements)
 
 
-@pytest.mark.parametrize("moment", TIMES)
-async def test_times_of_every_usual_form_are_read(
-    sqlite_template: SqliteTemplate, clock: FakeClock, actor: Actor, moment: str
-) -> None:
+@pytest.fixture
+async def on_sqlite(
+    sqlite_template: SqliteTemplate, clock: FakeClock, actor: Actor
+) -> AsyncIterator[tuple[str, SqlControlStore, Tenant]]:
+    """A database whose columns take anything, its store and a tenant with two configs."""
     url = sqlite_template.fresh()
     database = open_database(url)
     store = SqlControlStore(database, clock)
     tenant = await create_tenant(store, clock, actor, "demo")
     for number in (1, 2):
         await put(store, actor, tenant, config(number))
+    yield url, store, tenant
+    await database.close()
+
+
+@pytest.mark.parametrize("moment", TIMES)
+async def test_times_of_every_usual_form_are_read(on_sqlite: tuple[str, SqlControlStore, Tenant], moment: str) -> None:
+    url, store, tenant = on_sqlite
     move = (
         "update tenant_configs_current set updated_by_sub = 'ann', config_version_id = "
         f"(select id from tenant_config_versions order by created_at limit 1), updated_at = {moment}"
@@ -64,21 +73,14 @@ async def test_times_of_every_usual_form_are_read(
     pointer = await read_document(store, tenant.id, CONFIG)
     assert (pointer.revision, pointer.updated_by_sub) == (3, "ann")
     assert abs((pointer.updated_at - datetime.now(UTC)).days) < 3_650
-    await database.close()
 
 
 @pytest.mark.parametrize("moment", NO_TIMES)
-async def test_what_is_no_time_is_refused(
-    sqlite_template: SqliteTemplate, clock: FakeClock, actor: Actor, moment: str
-) -> None:
-    url = sqlite_template.fresh()
-    database = open_database(url)
-    store = SqlControlStore(database, clock)
-    await put(store, actor, await create_tenant(store, clock, actor, "demo"), config(1))
+async def test_what_is_no_time_is_refused(on_sqlite: tuple[str, SqlControlStore, Tenant], moment: str) -> None:
+    url, *_ = on_sqlite
     for statement in (new_tenant(str(uuid4()), moment), f"update tenant_configs_current set updated_at = {moment}"):
         with pytest.raises(sqlite3.IntegrityError, match="is a time in UTC, such as CURRENT_TIMESTAMP gives"):
             await hand(url, statement)
-    await database.close()
 
 
 @pytest.mark.parametrize("tenant_id", ["5A5A5A5A-AAAA-4AAA-8AAA-AAAAAAAAAAAA", "handmade", "5", ""])
