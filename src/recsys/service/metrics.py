@@ -38,7 +38,7 @@ COPIES_REFUSED = Definition(
 )
 COPY_ERRORS = Definition("counter", "recsys_last_good_errors", "Writes of the local copy that failed.", ())
 RESTORED = Definition(
-    "counter", "recsys_database_restored", "Times a revision fell: the database was restored.", ("tenant",)
+    "counter", "recsys_database_restored", "Times the database was found to be restored.", ("tenant",)
 )
 INCOMPATIBLE = Definition(
     "gauge", "recsys_incompatible_documents", "Documents that this version cannot read and does not serve.", ("tenant",)
@@ -176,7 +176,7 @@ class Metrics:
         self._set(MANIFEST_AGE, math.nan if at is None else at.timestamp(), tenant_id, surface)
 
     def restored(self, tenant_id: str) -> None:
-        """The revision fell: the database was restored."""
+        """The database was restored."""
         self._count(RESTORED, tenant_id)
 
     def listening(self, *, healthy: bool) -> None:

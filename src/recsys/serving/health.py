@@ -68,4 +68,4 @@ class ReplicaObserver(Protocol):
         """Since when a surface's manifest is current; None: it has none."""
 
     def restored(self, tenant_id: str) -> None:
-        """The revision fell: the database was restored to an earlier state, which is served now."""
+        """The database was restored to another state than was known, which is served now."""

@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _DOCUMENTS = ""  # the name of the job that reads documents; the jobs that read signals are named by their surface
 _CONFIRMED = 2
-_COPIED = -1
-_A_RULE = 100
-"""Characters of JSON, roughly."""
 
 
 class Keeper:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import Select, Text, cast, func, literal, literal_column, select
@@ -20,7 +20,7 @@ from recsys.domain.tenant import Tenant
 from recsys.storage.schema import UtcTime, api_keys, ledger, surfaces, tenants
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy import Column, ColumnElement, ScalarSelect
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-_NO_SURFACES: Final[Mapping[str, Any]] = {}
 
 
 class _Move(NamedTuple):
