@@ -40,12 +40,14 @@ DRAWN = POPULAR | NEIGHBOUR | BOOSTED | INCLUDED
 BLENDED, PERSONALISED, FINAL = range(3)  # rows of Table.scores
 
 FLOOR, OPENED_TO = range(2)  # Table.limits
+POP, BOOST = range(2)  # columns of Surface.worth
 
 # Table.tally; VERDICTS + verdict: how many items got it
 (
     COUNT, WALKED, BOOSTS_WALKED, POPULAR_COUNT, BOOSTED_COUNT, NEIGHBOUR_COUNT, INCLUDED_COUNT, PIN_COUNT,
-    CHOSEN, OPEN, FANOUT, BASELINE, SEMANTIC, TAGS_SEEN, LISTED, OPENED, BUCKET, HEAPED, INJECTED, VERDICTS,
-) = range(20)  # fmt: skip
+    CHOSEN, OPEN, FANOUT, BASELINE, SEMANTIC, LOOKED_UP, SEEN, WANTED, LISTED, OPENED, BUCKET, HEAPED, INJECTED,
+    VERDICTS,
+) = range(22)  # fmt: skip
 
 _NO_CAP: Final = np.int32(2**31 - 1)
 _NEVER: Final = np.int64(-(2**63))
@@ -75,24 +77,25 @@ def _table(at: Addresses) -> Table:
         float64s(pointer(at[10]), (5, size)),
         float64s(pointer(at[12]), (3, size)),
         float64s(pointer(at[14]), at[15]),
-        uint32s(pointer(at[16]), at[17]),
+        float64s(pointer(at[16]), at[17]),
         uint32s(pointer(at[18]), at[19]),
         uint32s(pointer(at[20]), at[21]),
         uint32s(pointer(at[22]), at[23]),
-        float64s(pointer(at[24]), at[25]),
-        int32s(pointer(at[26]), at[27]),
-        uint32s(pointer(at[28]), at[29]),
-        int32s(pointer(at[30]), at[31]),
-        float64s(pointer(at[32]), at[33]),
-        int64s(pointer(at[34]), at[35]),
+        uint32s(pointer(at[24]), at[25]),
+        float64s(pointer(at[26]), at[27]),
+        int32s(pointer(at[28]), at[29]),
+        uint32s(pointer(at[30]), at[31]),
+        int32s(pointer(at[32]), at[33]),
+        float64s(pointer(at[34]), at[35]),
         int64s(pointer(at[36]), at[37]),
-        uint8s(pointer(at[38]), at[39]),
-        int32s(pointer(at[40]), at[41]),
+        int64s(pointer(at[38]), at[39]),
+        uint8s(pointer(at[40]), at[41]),
         int32s(pointer(at[42]), at[43]),
-        uint64s(pointer(at[44]), at[45]),
-        float64s(pointer(at[46]), at[47]),
-        int32s(pointer(at[48]), at[49]),
-        float64s(pointer(at[50]), at[51]),
+        int32s(pointer(at[44]), at[45]),
+        uint64s(pointer(at[46]), at[47]),
+        float64s(pointer(at[48]), at[49]),
+        int32s(pointer(at[50]), at[51]),
+        float64s(pointer(at[52]), at[53]),
     )
 
 
@@ -103,14 +106,12 @@ def _surface(at: Addresses) -> Surface:
         int64s(pointer(at[2]), at[3]),
         uint64s(pointer(at[4]), at[5]),
         uint32s(pointer(at[6]), at[7]),
-        float64s(pointer(at[8]), at[9]),
-        int32s(pointer(at[10]), at[11]),
-        float64s(pointer(at[12]), at[13]),
-        uint32s(pointer(at[14]), at[15]),
-        uint32s(pointer(at[16]), at[17]),
-        int64s(pointer(at[18]), at[19]),
-        int64s(pointer(at[20]), at[21]),
-        int32s(pointer(at[22]), at[23]),
+        float64s(pointer(at[8]), (at[9] >> 1, 2)),
+        uint32s(pointer(at[10]), at[11]),
+        uint32s(pointer(at[12]), at[13]),
+        int64s(pointer(at[14]), at[15]),
+        int64s(pointer(at[16]), at[17]),
+        int32s(pointer(at[18]), at[19]),
     )
 
 
@@ -237,7 +238,9 @@ def add_rows(at: Addresses, signal: int, lists: Addresses, rows: Indices, weight
     bit, count, one = np.uint8(1 << signal), np.uint64(first), np.uint64(1)
     for number in range(rows.size):
         weight = weights[number]
-        for place in range(starts[rows[number]], starts[rows[number] + 1]):
+        begin, end = starts[rows[number]], starts[rows[number] + 1]
+        _fetch_entries(table, items, begin, end)
+        for place in range(begin, end):
             item = items[place]
             entry = np.uint64(entry_of[item])
             known = (entry < count) & (table_items[entry] == item)  # as in _place
@@ -263,6 +266,15 @@ def _fetch_rows(table: Table, starts: Longs, items: Indices, values: Values, row
     return np.int64(listed)
 
 
+@inlined_raw
+def _fetch_entries(table: Table, items: Indices, begin: int, end: int) -> None:
+    """Read which entries items have, doing nothing else, so that more of these reads are under way at a time."""
+    seen = np.uint32(0)
+    for place in range(begin, end):
+        seen += table.entry_of[items[place]]
+    table.tally[SEEN] = seen  # written somewhere, or the compiler would leave the reads out
+
+
 @compiled_raw
 def add_scores(table_at: Addresses, signal: int, items: Indices, values: Values) -> None:
     """Add scores that a signal found by other means."""
@@ -282,21 +294,22 @@ def _judge(table: Table, surface: Surface, bounds: Bounds, entry: int) -> bool:
     """Whether an item may be answered; the first look at it is counted by its verdict."""
     verdict = table.verdict[entry]
     if verdict < ELIGIBLE:
-        verdict = _verdict_on(table, surface, bounds, entry)
+        blocked = np.isnan(surface.worth[table.items[entry], BOOST])
+        verdict = _verdict_on(table, surface, bounds, entry, blocked)
         table.verdict[entry] = verdict
         table.tally[VERDICTS + verdict] += 1
     return verdict == ELIGIBLE
 
 
 @inlined_raw
-def _verdict_on(table: Table, surface: Surface, bounds: Bounds, entry: int) -> int:
+def _verdict_on(table: Table, surface: Surface, bounds: Bounds, entry: int, blocked: bool) -> int:
     """What is to be said of an item that nobody has looked at yet."""
     mark, item = table.verdict[entry], table.items[entry]
     if mark == MARKED_EXCLUDED:
         return EXCLUDED
     if mark == MARKED_ANCHOR:
         return ANCHOR
-    if surface.effect[item] < 0:
+    if blocked:
         return BLOCKED
     return CONSTRAINED if bounds.numbers[2] and not _satisfies(table, surface, bounds, item) else ELIGIBLE
 
@@ -331,7 +344,7 @@ def _fetch_judged(table: Table, surface: Surface, bounds: Bounds, items: Indices
     for at in range(begin, min(end, items.size)):
         item = items[at]
         tag = surface.tag_starts[item]
-        seen += surface.prices[item] + surface.effect[item]
+        seen += surface.prices[item] + surface.worth[item, BOOST]
         if tag < surface.tag_starts[item + 1]:
             seen += surface.tags[tag]
     table.gains[0] = seen  # written somewhere, or the compiler would leave the reads out
@@ -357,25 +370,37 @@ def _unset_bounds(table: Table, bounds: Bounds) -> None:
         table.tag_limit[tag] = _NO_CAP
 
 
+@inlined_raw
+def _look_up(table: Table, surface: Surface) -> None:
+    """Put what entries that are new are worth into the table, doing nothing else, as in :func:`_fetch_entries`."""
+    begin, end = np.uint64(table.tally[LOOKED_UP]), np.uint64(table.tally[COUNT])
+    for entry in range(begin, end):
+        table.own[entry] = surface.worth[table.items[entry], POP]
+    for entry in range(begin, end):
+        table.boost[entry] = surface.worth[table.items[entry], BOOST]
+    table.tally[LOOKED_UP] = end
+
+
 # --- candidates -------------------------------------------------------------------------------------------------------
 
 
 @inlined_raw
 def _draw_found(table: Table, surface: Surface, bounds: Bounds) -> None:
     """Everything that signals found and the filters let pass."""
+    _look_up(table, surface)
     _fetch_judged(table, surface, bounds, table.items, 0, table.tally[COUNT])
     drawn, passed = 0, 0  # counted here: counting in memory waits for the count before
     for entry in range(table.tally[COUNT]):
         verdict, found = np.int64(table.verdict[entry]), table.found[entry] != 0
-        if verdict < ELIGIBLE and found:
-            verdict = np.int64(_verdict_on(table, surface, bounds, entry))
+        if (verdict < ELIGIBLE) & found:
+            verdict = np.int64(_verdict_on(table, surface, bounds, entry, np.isnan(table.boost[entry])))
             table.verdict[entry] = verdict
             if verdict == ELIGIBLE:
                 passed += 1
             else:
                 table.tally[VERDICTS + verdict] += 1
-        draws = found and verdict == ELIGIBLE
-        table.origin[entry] |= NEIGHBOUR if draws else 0
+        draws = found & (verdict == ELIGIBLE)
+        table.origin[entry] |= NEIGHBOUR * draws
         drawn += draws
     table.tally[VERDICTS + ELIGIBLE] += passed
     table.tally[NEIGHBOUR_COUNT] = drawn
@@ -512,10 +537,8 @@ def _score(table: Table, surface: Surface, wish: Wish, personal: bool) -> float:
     """
     count, items, own = table.tally[COUNT], table.items, table.own
     blended, personalised, final = table.scores[BLENDED], table.scores[PERSONALISED], table.scores[FINAL]
-    if table.tally[BASELINE] == POPULARITY:
-        for entry in range(count):
-            own[entry] = surface.popularity[items[entry]]
-    else:
+    _look_up(table, surface)
+    if table.tally[BASELINE] != POPULARITY:
         baseline = table.raw[table.tally[BASELINE]]
         for entry in range(count):
             own[entry] = _norm(baseline[entry])
@@ -531,23 +554,36 @@ def _score(table: Table, surface: Surface, wish: Wish, personal: bool) -> float:
         for entry in range(count):
             overlap = _overlap(table, surface, items[entry])
             personalised[entry] = blended[entry] * (1.0 + wish.uplift * overlap * wish.certainty)
-    open_, s_max = 0, 0.0
     for entry in range(count):
-        boost = surface.boosts[max(surface.effect[items[entry]], 0)]
-        score = personalised[entry]
-        score = max(score + score * boost if score != 0.0 else boost, 0.0)
-        final[entry] = score
-        candidate = _is_open(table, entry)
-        open_ += candidate
-        s_max = max(s_max, score if candidate else 0.0)
+        boost, score = table.boost[entry], personalised[entry]
+        final[entry] = max(score + score * boost if score != 0.0 else boost, 0.0)
+    open_, gains = 0, table.gains  # which are not in use yet
+    for entry in range(count):
+        gains[entry] = final[entry] if _is_open(table, entry) else 0.0
+        open_ += _is_open(table, entry)
     table.tally[OPEN] = open_
-    return s_max
+    return _largest(gains, count)
+
+
+@inlined_raw
+def _largest(values: Values, count: int) -> float:
+    """The largest of the first ``count`` values, at least 0. They are used up.
+
+    One half against the other, again and again: comparing one value after the other would wait for every comparison.
+    """
+    width = count
+    while width > 1:
+        half = (width + 1) >> 1
+        for at in range(width - half):
+            values[at] = max(values[at], values[half + at])
+        width = half
+    return max(values[0], 0.0) if count else 0.0
 
 
 @inlined_raw
 def _is_open(table: Table, entry: int) -> bool:
     """Whether an entry is a candidate, and not pinned."""
-    return 0 < table.origin[entry] < PINNED
+    return (table.origin[entry] > 0) & (table.origin[entry] < PINNED)
 
 
 # --- the choice -------------------------------------------------------------------------------------------------------
@@ -617,7 +653,7 @@ def _guess_floor(table: Table, wanted: int) -> float:
 
     A wrong guess costs time and changes nothing: who is below is listed when those above are used up.
     """
-    count, final, best = table.tally[COUNT], table.scores[FINAL], table.gains  # gains are not in use yet
+    count, final, best = table.tally[COUNT], table.scores[FINAL], table.answer_scores  # there is no answer yet
     if count <= 2 * wanted:
         return -np.inf
     step = max(count // _SAMPLES, 1)
@@ -636,12 +672,19 @@ def _guess_floor(table: Table, wanted: int) -> float:
 
 
 @inlined_raw
-def _list_open(table: Table, floor: float, above: bool) -> None:
-    """List the open entries that reach ``floor``, or else the others, and sort them into buckets."""
+def _list_open(table: Table, wanted: int, below: float) -> None:
+    """List about ``wanted`` open entries, those of the best scores ``below``, and sort them into buckets.
+
+    ``below``: the floor of the entries that were listed before; NaN: there are none.
+    """
+    floor = _guess_floor(table, wanted)
+    if floor >= below:
+        floor = -np.inf
+    table.tally[WANTED], table.limits[FLOOR] = wanted, floor
     listed, final = 0, table.scores[FINAL]
     for entry in range(table.tally[COUNT]):
         table.open[listed] = entry
-        listed += _is_open(table, entry) and (final[entry] >= floor) == above
+        listed += _is_open(table, entry) & (final[entry] >= floor) & (not final[entry] >= below)
     table.tally[LISTED], table.tally[OPENED], table.tally[BUCKET] = listed, 0, 0
     _sort_into_buckets(table)
 
@@ -679,7 +722,7 @@ def _fetch_tags(table: Table, surface: Surface, begin: int, end: int) -> None:
         item = table.items[table.ranked[number]]
         if surface.tag_starts[item] < surface.tag_starts[item + 1]:
             seen += surface.tags[surface.tag_starts[item]]
-    table.tally[TAGS_SEEN] = seen  # written somewhere, or the compiler would leave the reads out
+    table.tally[SEEN] = seen  # written somewhere, or the compiler would leave the reads out
 
 
 @inlined_raw
@@ -766,7 +809,7 @@ def _compare(table: Table, surface: Surface, wish: Wish, entry: int, chosen: int
 def _open_more(table: Table, surface: Surface, wish: Wish, chosen: int, s_max: float) -> None:
     """Compare the entries of the next buckets, 16 or somewhat more, and put them into the heap.
 
-    ``bounds[OPENED_TO]`` becomes the lowest relevance of all of them: no entry that is left is better than that.
+    ``limits[OPENED_TO]`` becomes the lowest relevance of all of them: no entry that is left is better than that.
     """
     tally, buckets = table.tally, table.buckets
     begin, end = tally[OPENED], tally[OPENED]
@@ -808,15 +851,14 @@ def _take_best(table: Table, surface: Surface, wish: Wish, chosen: int, s_max: f
         elif nothing_left:
             return -1
         else:
-            floor, limits[FLOOR] = limits[FLOOR], -np.inf
-            _list_open(table, floor, False)
+            _list_open(table, 2 * tally[WANTED], limits[FLOOR])
 
 
 @inlined_raw
 def _choose(table: Table, surface: Surface, wish: Wish, capped: bool, s_max: float) -> None:
     """Fill ``chosen`` to k: the best first."""
-    table.limits[FLOOR], table.limits[OPENED_TO] = _guess_floor(table, _NEAR * wish.k), np.inf
-    _list_open(table, table.limits[FLOOR], True)
+    table.limits[OPENED_TO] = np.inf
+    _list_open(table, _NEAR * wish.k, np.nan)
     table.tally[HEAPED] = 0
     noting = capped or wish.mmr_lambda > 0.0
     chosen = table.tally[PIN_COUNT]

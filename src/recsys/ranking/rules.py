@@ -16,12 +16,21 @@ from recsys.ranking import kernel
 from recsys.ranking.arrays import (
     NO_INDICES,
     Indices,
-    Values,
     as_indices,
     contains,
 )
 from recsys.ranking.scores import boosted
-from recsys.ranking.table import EMPTY_OFFER, NO_BOUNDS, NO_CAP, WORKSPACES, Offer, Surface, pack_offer, pack_surface
+from recsys.ranking.table import (
+    EMPTY_OFFER,
+    NO_BOUNDS,
+    NO_CAP,
+    WORKSPACES,
+    Grid,
+    Offer,
+    Surface,
+    pack_offer,
+    pack_surface,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -154,16 +163,14 @@ def _lay_over(rules: Sequence[CompiledRule], ground: Ground) -> ActiveRules:
         action: tuple(each for each in rules if each.rule.action == action) for action in ("block", "pin", "boost")
     }
     signals, popularity = ground.signals, ground.popularity
-    effect, boosts, boost_order = _effects(by_action["block"], by_action["boost"], popularity)
+    worth, boost_order = _worth(by_action["block"], by_action["boost"], popularity)
     pins = by_action["pin"]
     surface = Surface(
         prices=signals.prices,
         created_at=signals.created_at,
         tag_starts=signals.item_tags.starts,
         tags=signals.item_tags.columns,
-        popularity=popularity.norms,
-        effect=effect,
-        boosts=boosts,
+        worth=worth,
         boost_order=boost_order,
         pins=np.concatenate([NO_INDICES, *(each.in_order for each in pins)]),
         pin_starts=np.cumsum([0, *(each.in_order.size for each in pins)], dtype=np.int64),
@@ -193,26 +200,21 @@ def _offer(surface: Packed, ground: Ground) -> Packed:
         give_back(workspace)
 
 
-def _effects(
+def _worth(
     blocks: Sequence[CompiledRule], lifts: Sequence[CompiledRule], popularity: PopularityRanking
-) -> tuple[Indices, Values, Indices]:
-    """``effect``, ``boosts`` and ``boost_order`` of :class:`Surface`.
+) -> tuple[Grid, Indices]:
+    """``worth`` and ``boost_order`` of :class:`Surface`.
 
     What gains stands in the order of what the boost makes of its popularity, best first.
     """
-    sums, lifted = np.zeros(popularity.scores.size), np.zeros(popularity.scores.size, np.bool_)
+    sums = np.zeros(popularity.scores.size)
     for each in lifts:  # one after the other, since the order of a sum is part of its value
         sums[each.items] += each.rule.boost_value or 0.0
-        lifted[each.items] = True
-    items = np.flatnonzero(lifted)
-    values, places = np.unique(sums[items], return_inverse=True)
-    effect = np.zeros(popularity.scores.size, np.int32)
-    effect[items] = places + 1
-    for each in blocks:
-        effect[each.items] = -1
     gaining = np.flatnonzero(sums > 0).astype(np.int32)
     promise = boosted(popularity.norms[gaining], sums[gaining])
-    return effect, np.concatenate(([0.0], values)), gaining[np.argsort(-promise, kind="stable")]
+    for each in blocks:
+        sums[each.items] = np.nan
+    return np.stack((popularity.norms, sums), axis=1), gaining[np.argsort(-promise, kind="stable")]
 
 
 def _tag_caps(signals: SurfaceSignals, diversity: DiversityConfig) -> Indices:

@@ -33,7 +33,7 @@ class Table(NamedTuple):
 
     ``entry_of``: item → its entry, and anything below N where it has none. Per entry: ``origin`` (which sources named
     it, as bits), ``verdict``, ``found`` (which signals found it, as bits), ``raw`` [5, N], ``own`` (the baseline,
-    normalised), ``scores`` [3, N].
+    normalised), ``boost`` (NaN: blocked), ``scores`` [3, N].
     For choosing: ``open`` (the entries to choose from that are listed now), ``bucket_of`` each, and themselves
     ``ranked`` by it; ``heap``, ``gains``, ``compared`` (with how many of the chosen); ``limits``: the score below which
     entries are not listed at first, and the relevance above which all are in the heap; ``chosen``, the answer, whose
@@ -50,6 +50,7 @@ class Table(NamedTuple):
     raw: Grid
     scores: Grid
     own: Values
+    boost: Values
     open: Indices
     bucket_of: Indices
     ranked: Indices
@@ -73,19 +74,17 @@ class Table(NamedTuple):
 class Surface(NamedTuple):
     """What signals and documents fix for one segment and stretch of time; nothing of the request.
 
-    ``popularity`` is normalised.
-    ``effect`` int32[N]: −1 blocked, else the place of the item's boost in ``boosts``, whose first is 0;
-    ``boost_order``: items that gain, best first. ``pins``: one rule after the other, rule r from ``pin_starts[r]`` on,
-    at most ``pin_most[r]`` of which count. ``tag_caps`` int32[V], or empty when the config caps nothing.
+    ``worth`` float64[N, 2]: an item's popularity, normalised, and the sum of its boosts, NaN where it is blocked; side
+    by side, since a request asks for both of thousands of items. ``boost_order``: items that gain, best first.
+    ``pins``: one rule after the other, rule r from ``pin_starts[r]`` on, at most ``pin_most[r]`` of which count.
+    ``tag_caps`` int32[V], or empty when the config caps nothing.
     """
 
     prices: Values
     created_at: Longs
     tag_starts: Longs
     tags: Indices
-    popularity: Values
-    effect: Indices
-    boosts: Values
+    worth: Grid
     boost_order: Indices
     pins: Indices
     pin_starts: Longs
@@ -141,7 +140,7 @@ class Workspace:
 
     def __init__(self, item_count: int, tag_count: int) -> None:
         self.table = _make_table(item_count, tag_count)
-        self.addresses: Addresses = pack(self.table, "iiBBBdddiiiidiiidllBiiLdid").addresses
+        self.addresses: Addresses = pack(self.table, "iiBBBddddiiiidiiidllBiiLdid").addresses
 
 
 class Workspaces:
@@ -168,7 +167,7 @@ WORKSPACES: Final = Workspaces()
 
 def pack_surface(surface: Surface) -> Packed:
     """A surface as compiled code takes it."""
-    return pack(surface, "dllididiilli")
+    return pack(surface, "dllidiilli")
 
 
 def pack_bounds(bounds: Bounds) -> Packed:
@@ -208,6 +207,7 @@ def _make_table(items: int, tags: int) -> Table:
         raw=np.empty((len(SIGNALS), items)),
         scores=np.empty((3, items)),
         own=np.empty(items),
+        boost=np.empty(items),
         open=np.empty(items + 1, np.int32),
         bucket_of=np.empty(items, np.int32),
         ranked=np.empty(items, np.int32),
