@@ -247,6 +247,80 @@ async def test_a_server_that_ends_answers_what_is_half_there_and_closes(loaded: 
         other.close()
 
 
+async def test_all_that_is_read_in_one_round_is_ranked_and_then_sent(
+    loaded: httpx.AsyncClient, api: Api, at_once: list[bytes]
+) -> None:
+    async with serving(api, HotProtocol) as served:
+        clients = [await served.connect() for _ in range(20)]
+        await asyncio.sleep(0.02)
+        bodies = [BODY.replace(b"3", b"%d" % (number + 1)) for number in range(20)]
+        for body, connection in zip(bodies, served.connections, strict=True):
+            connection.data_received(post(body))
+        assert not at_once, "nothing is ranked while there is something to read"
+        await asyncio.sleep(0)
+        assert at_once == bodies
+        for reader, writer in clients:
+            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).startswith(b"HTTP/1.1 200 OK\r\n")
+            writer.close()
+
+
+async def test_who_leaves_before_the_answer_is_not_ranked_for_and_the_others_are(
+    loaded: httpx.AsyncClient, api: Api, at_once: list[bytes]
+) -> None:
+    async with serving(api, HotProtocol) as served:
+        (_, left), (reader, writer) = await served.connect(), await served.connect()
+        await asyncio.sleep(0.02)
+        for number, connection in enumerate(served.connections):
+            connection.data_received(post(number=number))
+        served.connections[0].transport.abort()
+        assert b"x-request-id: r1\r\n" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        assert at_once == [BODY]
+        writer.close()
+        left.close()
+
+
+async def test_who_sends_all_and_closes_that_side_is_answered(
+    loaded: httpx.AsyncClient, api: Api, at_once: list[bytes]
+) -> None:
+    """Also when the end is read along with the request."""
+    async with serving(api, HotProtocol) as served:
+        reader, writer = await served.connect()
+        await asyncio.sleep(0.02)
+        served.connections[0].data_received(post())
+        served.connections[0].eof_received()
+        assert at_once == [BODY]
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).startswith(b"HTTP/1.1 200 OK\r\n")
+        writer.write(post(number=2))
+        writer.write_eof()
+        said = await asyncio.wait_for(reader.read(), 5)
+        assert b"x-request-id: r2\r\n" in said
+        assert said.endswith(b"}")
+        writer.close()
+
+
+async def test_an_answer_comes_before_what_is_said_of_the_bytes_behind_its_request(
+    loaded: httpx.AsyncClient, api: Api
+) -> None:
+    async with serving(api, HotProtocol) as served:
+        reader, writer = await served.connect()
+        writer.write(post() + b"\x16\x03\x01\r\n\r\n")
+        said = await asyncio.wait_for(reader.read(), 5)
+        assert re.findall(rb"HTTP/1.1 \d+", said) == [b"HTTP/1.1 200", b"HTTP/1.1 400"]
+        writer.close()
+
+
+async def test_a_server_that_ends_sends_what_it_owes_and_closes(loaded: httpx.AsyncClient, api: Api) -> None:
+    async with serving(api, HotProtocol) as served:
+        reader, writer = await served.connect()
+        await asyncio.sleep(0.02)
+        served.connections[0].data_received(post())
+        served.connections[0].shutdown()
+        said = await asyncio.wait_for(reader.read(), 5)
+        assert said.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"\r\nconnection: close\r\n\r\n" in said
+        writer.close()
+
+
 @pytest.mark.parametrize("kind", [HotProtocol, HttpToolsProtocol])
 async def test_a_server_that_drains_closes_after_an_answer(
     loaded: httpx.AsyncClient, api: Api, at_once: list[bytes], kind: type[HttpToolsProtocol]

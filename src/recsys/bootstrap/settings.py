@@ -60,7 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive_s: Annotated[int, Meta(ge=1, le=3_600), _doc("Seconds after which an idle connection is closed.")] = 30
     fast_http: Annotated[
         bool,
-        _doc("Answer hot requests where they are read ([why](adr/0010-hot-protocol.md)); `false`: as all others."),
+        _doc("Answer hot requests without a task each ([why](adr/0010-hot-protocol.md)); `false`: as all others."),
     ] = True
     shutdown_s: Annotated[int, Meta(ge=0, le=3_600), _doc("Seconds that running requests get to end at shutdown.")] = 10
     drain_s: Annotated[

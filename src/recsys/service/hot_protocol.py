@@ -1,4 +1,4 @@
-"""HTTP as uvicorn speaks it, but hot requests are answered where they are read: no task, no scope, one write.
+"""HTTP as uvicorn speaks it, but hot requests are answered once all are read that came: no task, no scope, one write.
 
 It builds on the inside of uvicorn's protocol, so ``bootstrap.serve`` takes it only with versions it is tested with.
 Whatever is not a plain request of a hot path goes uvicorn's own way (docs/adr/0010-hot-protocol.md).
@@ -7,6 +7,7 @@ Whatever is not a plain request of a hot path goes uvicorn's own way (docs/adr/0
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -24,6 +25,40 @@ if TYPE_CHECKING:
 _WAITED_FOR: Final = frozenset((b"expect", b"transfer-encoding"))
 _LONGEST_NUMBER: Final = 18
 _CLOSE: Final = (b"connection", b"close")
+_ANSWERED_TOGETHER: Final = 8
+
+
+class Round:
+    """The hot requests of all connections of a server that were read in one round of its event loop.
+
+    They are ranked one after the other and then written, eight at a time: code and data of ranking stay in the CPU's
+    caches from one to the next, which HTTP and the kernel's network would take from it.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._asked: list[tuple[HotProtocol, AnswerHandler, Headers, bytes]] = []
+
+    def add(self, connection: HotProtocol, handler: AnswerHandler, given: Headers, body: bytes) -> None:
+        """Answer a request when everything is read that came along with it."""
+        if not self._asked:
+            self._loop.call_soon(self.answer)
+        self._asked.append((connection, handler, given, body))
+
+    def answer(self) -> None:
+        """Answer those whose clients are still there."""
+        asked, self._asked = self._asked, []
+        for begin in range(0, len(asked), _ANSWERED_TOGETHER):
+            replies = [
+                (connection, handler.reply(given, body))
+                for connection, handler, given, body in asked[begin : begin + _ANSWERED_TOGETHER]
+                if not connection.transport.is_closing()
+            ]
+            for connection, reply in replies:
+                connection.send(reply)
+
+
+_ROUNDS: Final[WeakKeyDictionary[ServerState, Round]] = WeakKeyDictionary()
 
 
 class HotProtocol(HttpToolsProtocol):
@@ -31,6 +66,8 @@ class HotProtocol(HttpToolsProtocol):
 
     Between two events at most one request is answered at once: who sends a hundred in one go waits in uvicorn's queue
     for the others' turns. So does who does not read the answers, and who has a slower request under way.
+
+    While an answer is owed, nothing that was sent after its request is looked at.
     """
 
     def __init__(
@@ -42,6 +79,8 @@ class HotProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._handlers = _immediate(config)
+        self._round = _ROUNDS.get(server_state) or _ROUNDS.setdefault(server_state, Round(self.loop))
+        self._owed = False
         self._here = False
         """Whether the request that is being read does not go uvicorn's way."""
         self._handler: AnswerHandler | None = None
@@ -56,7 +95,7 @@ class HotProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a request that is not complete."""
-        self._handler = None
+        self._handler, self._owed = None, False
         if self._watch is not None:
             self._watch.cancel()
         super().connection_lost(exc)
@@ -66,8 +105,19 @@ class HotProtocol(HttpToolsProtocol):
         self._had_turn = False
         super().data_received(data)
 
+    def eof_received(self) -> None:
+        """Answer before the connection is closed."""
+        self._settle()
+        super().eof_received()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP."""
+        self._settle()
+        super().send_400_response(msg)
+
     def on_message_begin(self) -> None:
         """Remember nothing of the request before; uvicorn's scope is made only for requests that go its way."""
+        self._settle()
         self.url = b""
         self.headers = []
         self._quiet_since = None
@@ -96,17 +146,17 @@ class HotProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Answer."""
+        """See to it that the request is answered."""
         if not self._here:
             super().on_message_complete()
         elif self._handler is not None:
             handler, self._handler = self._handler, None
-            self._had_turn = True
-            self._send(handler.reply(self._given, b"".join(self._body)))
+            self._had_turn = self._owed = True
+            self._round.add(self, handler, self._given, b"".join(self._body))
 
     def shutdown(self) -> None:
         """End once what is under way is answered."""
-        if self._handler is None:
+        if self._handler is None and not self._owed:
             super().shutdown()
         else:
             self._leaving = True
@@ -139,7 +189,14 @@ class HotProtocol(HttpToolsProtocol):
             super().on_header(name, value)
         super().on_headers_complete()
 
-    def _send(self, reply: Reply) -> None:
+    def _settle(self) -> None:
+        """Answer at once, if an answer is owed."""
+        if self._owed:
+            self._round.answer()
+
+    def send(self, reply: Reply) -> None:
+        """Send the answer that is owed."""
+        self._owed = False
         status, answered, body = reply
         headers = [*self.server_state.default_headers, *answered, (b"content-length", b"%d" % len(body))]
         if self._leaving and _CLOSE not in headers:
