@@ -12,7 +12,7 @@ from recsys.ranking import kernel
 from recsys.ranking.arrays import as_indices
 from recsys.ranking.constraints import violated
 from recsys.ranking.rules import hits
-from recsys.ranking.scores import norm
+from recsys.ranking.scores import norm_one
 from recsys.ranking.table import NO_CAP
 
 if TYPE_CHECKING:
@@ -117,30 +117,23 @@ def _fate(plan: Plan, outcome: Outcome, item_id: str) -> dict[str, Any]:
 
 
 def _parts(plan: Plan, outcome: Outcome, entry: int) -> Iterator[tuple[str, dict[str, float]]]:
-    weights, raw = plan.weights, outcome.table.raw[:, entry]
-    name = outcome.baseline_name
+    weights, name = plan.weights, outcome.baseline_name
+    raw: list[float] = outcome.table.raw[:, entry].tolist()
     if name == "popularity":
-        popularity = plan.state.popularity.scores[outcome.table.items[entry]]
-        yield "pop", _part(popularity, float(norm(popularity)), weights.pop)
+        popularity = float(plan.state.popularity.scores[outcome.table.items[entry]])
+        yield "pop", _part(popularity, norm_one(popularity), weights.pop)
     else:
         own = raw[outcome.tally[kernel.BASELINE]]
-        yield (
-            "baseline" if name == "cooc" else name,
-            _part(own, float(norm(own)), weights.pop),
-        )  # cooc stands for its β term
-    yield "cooc", _part(raw[kernel.COOC], float(norm(raw[kernel.COOC])), weights.cooc)
+        # cooc stands for its β term
+        yield "baseline" if name == "cooc" else name, _part(own, norm_one(own), weights.pop)
+    yield "cooc", _part(raw[kernel.COOC], norm_one(raw[kernel.COOC]), weights.cooc)
     if len(plan.state.sources) > 1:
         semantic = kernel.semantic_of(outcome.workspace.addresses, entry)
         yield "emb", _part(semantic, semantic, weights.emb)
 
 
 def _part(raw: float, normalised: float, weight: float) -> dict[str, float]:
-    return {
-        "raw": float(raw),
-        "normalised": float(normalised),
-        "weight": float(weight),
-        "contribution": float(weight * normalised),
-    }
+    return {"raw": raw, "normalised": normalised, "weight": weight, "contribution": weight * normalised}
 
 
 def _rule_reasons(plan: Plan, outcome: Outcome, item: int) -> Iterator[str]:

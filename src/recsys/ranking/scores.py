@@ -70,6 +70,11 @@ def norm(scores: Values) -> Values:
     return positive / (positive + 1.0)
 
 
+def norm_one(score: float) -> float:
+    """:func:`norm` of a single score, for which numpy would take longer to begin than to finish."""
+    return score / (score + 1.0) if score > 0.0 else 0.0
+
+
 def boosted(scores: Values, boosts: Values) -> Values:
     """Apply rules: s + s·v, or s + v where s = 0; never below 0."""
     return np.maximum(np.where(scores == 0.0, boosts, scores + scores * boosts), 0.0)

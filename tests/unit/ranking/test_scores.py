@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pytest
 
+from recsys.ranking.scores import norm, norm_one
 from tests.support.surfaces import ask, codes, ids, item, rows, scores, surface
 
 LOADED = rows(popular={"a": 3.0, "b": 1.0}, cooc={("x", "b"): 3.0, ("x", "c"): 1.0, ("y", "c"): 4.0})
@@ -77,6 +79,11 @@ def test_norm() -> None:
     """s/(s+1): 3/4, 1/2, 1e15/(1e15 + 1), and 0 for 0."""
     data = rows([item("d")], popular={"a": 3.0, "b": 1.0, "c": 1e15})
     assert scores(ask(surface(data))) == {"c": 1e15 / (1e15 + 1.0), "a": 0.75, "b": 0.5, "d": 0.0}
+
+
+def test_norm_of_one_score_is_that_of_an_array() -> None:
+    given = [-1.0, 0.0, 5e-324, 0.1, 1.0, 3.0, 12345.678, 1e308]
+    assert [norm_one(score) for score in given] == norm(np.array(given)).tolist()
 
 
 def test_norm_of_a_negative_score_is_zero() -> None:
@@ -305,7 +312,7 @@ def test_boosts_come_after_personalisation() -> None:
 # --- order ------------------------------------------------------------------------------------------------------------
 
 
-def test_equal_scores_stand_by_code_point() -> None:
+def test_equal_givenstand_by_code_point() -> None:
     """By code point, not by UTF-16 unit (U+FB33 < U+1F600, though the latter begins with D83D), locale or length."""
     names = ["\U0001f600", "\ufb33", "é", "e\u0301", "b", "a", "B", "i-9", "i-10"]
     assert ids(ask(surface(rows([item(name) for name in names])))) == [
@@ -313,7 +320,7 @@ def test_equal_scores_stand_by_code_point() -> None:
     ]  # fmt: skip
 
 
-def test_pins_stand_before_scores_and_scores_before_ids() -> None:
+def test_pins_stand_before_givenand_givenbefore_ids() -> None:
     pins = [{"action": "pin", "target_type": "item", "item_ids": ["z", "y"]}]
     data = rows(popular={"a": 1.0, "b": 1.0, "c": 3.0, "y": 9.0, "z": 0.0})
     assert ids(ask(surface(data, rules=pins))) == ["z", "y", "c", "a", "b"]
