@@ -279,6 +279,32 @@ async def test_who_leaves_before_the_answer_is_not_ranked_for_and_the_others_are
         left.close()
 
 
+async def test_a_request_that_fails_costs_its_connection_and_no_other(
+    loaded: httpx.AsyncClient, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reply, said_of = AnswerHandler.reply, []
+
+    def failing(self: AnswerHandler, headers: Any, body: bytes) -> Reply:
+        if headers[b"x-request-id"] == b"r1":
+            raise OSError("the disk is full")
+        return reply(self, headers, body)
+
+    monkeypatch.setattr(AnswerHandler, "reply", failing)
+    asyncio.get_running_loop().set_exception_handler(lambda _, said: said_of.append(str(said["exception"])))
+    async with serving(api, HotProtocol) as served:
+        clients = [await served.connect() for _ in range(3)]
+        await asyncio.sleep(0.02)
+        for number, connection in enumerate(served.connections):
+            connection.data_received(post(number=number))
+        for number, (reader, writer) in enumerate(clients):
+            if number == 1:
+                assert await asyncio.wait_for(reader.read(), 5) == b""
+            else:
+                assert b" 200 OK\r\n" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            writer.close()
+    assert said_of == ["the disk is full"]
+
+
 async def test_who_sends_all_and_closes_that_side_is_answered(
     loaded: httpx.AsyncClient, api: Api, at_once: list[bytes]
 ) -> None:

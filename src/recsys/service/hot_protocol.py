@@ -29,36 +29,33 @@ _ANSWERED_TOGETHER: Final = 8
 
 
 class Round:
-    """The hot requests of all connections of a server that were read in one round of its event loop.
+    """The hot requests of all connections that were read in one round of an event loop.
 
     They are ranked one after the other and then written, eight at a time: code and data of ranking stay in the CPU's
     caches from one to the next, which HTTP and the kernel's network would take from it.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._asked: list[tuple[HotProtocol, AnswerHandler, Headers, bytes]] = []
+    def __init__(self) -> None:
+        self._owing: list[HotProtocol] = []
 
-    def add(self, connection: HotProtocol, handler: AnswerHandler, given: Headers, body: bytes) -> None:
-        """Answer a request when everything is read that came along with it."""
-        if not self._asked:
-            self._loop.call_soon(self.answer)
-        self._asked.append((connection, handler, given, body))
+    def add(self, connection: HotProtocol) -> None:
+        """Answer a connection when everything is read that came along with its request."""
+        if not self._owing:
+            connection.loop.call_soon(self.answer)
+        self._owing.append(connection)
 
     def answer(self) -> None:
         """Answer those whose clients are still there."""
-        asked, self._asked = self._asked, []
-        for begin in range(0, len(asked), _ANSWERED_TOGETHER):
-            replies = [
-                (connection, handler.reply(given, body))
-                for connection, handler, given, body in asked[begin : begin + _ANSWERED_TOGETHER]
-                if not connection.transport.is_closing()
-            ]
-            for connection, reply in replies:
-                connection.send(reply)
+        owing, self._owing = self._owing, []
+        for begin in range(0, len(owing), _ANSWERED_TOGETHER):
+            together = owing[begin : begin + _ANSWERED_TOGETHER]
+            for connection in together:
+                connection.rank()
+            for connection in together:
+                connection.send()
 
 
-_ROUNDS: Final[WeakKeyDictionary[ServerState, Round]] = WeakKeyDictionary()
+_ROUNDS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Round]] = WeakKeyDictionary()
 
 
 class HotProtocol(HttpToolsProtocol):
@@ -79,8 +76,9 @@ class HotProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._handlers = _immediate(config)
-        self._round = _ROUNDS.get(server_state) or _ROUNDS.setdefault(server_state, Round(self.loop))
+        self._round = _ROUNDS.get(self.loop) or _ROUNDS.setdefault(self.loop, Round())
         self._owed = False
+        self._reply: Reply | None = None
         self._here = False
         """Whether the request that is being read does not go uvicorn's way."""
         self._handler: AnswerHandler | None = None
@@ -94,7 +92,7 @@ class HotProtocol(HttpToolsProtocol):
     # --- what uvicorn's protocol does, with another way for hot requests
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget a request that is not complete."""
+        """Forget a request that is not answered."""
         self._handler, self._owed = None, False
         if self._watch is not None:
             self._watch.cancel()
@@ -150,13 +148,12 @@ class HotProtocol(HttpToolsProtocol):
         if not self._here:
             super().on_message_complete()
         elif self._handler is not None:
-            handler, self._handler = self._handler, None
             self._had_turn = self._owed = True
-            self._round.add(self, handler, self._given, b"".join(self._body))
+            self._round.add(self)
 
     def shutdown(self) -> None:
         """End once what is under way is answered."""
-        if self._handler is None and not self._owed:
+        if self._handler is None:
             super().shutdown()
         else:
             self._leaving = True
@@ -194,9 +191,21 @@ class HotProtocol(HttpToolsProtocol):
         if self._owed:
             self._round.answer()
 
-    def send(self, reply: Reply) -> None:
-        """Send the answer that is owed."""
-        self._owed = False
+    def rank(self) -> None:
+        """Work out the answer that is owed, unless the client is gone. What fails costs this connection, no other."""
+        if self._handler is None or self.transport.is_closing():
+            return
+        try:
+            self._reply = self._handler.reply(self._given, b"".join(self._body))
+        except Exception as error:  # noqa: BLE001 - the handler answers whatever it knows of
+            self.loop.call_exception_handler({"message": "A hot request failed.", "exception": error, "protocol": self})
+            self.transport.close()
+
+    def send(self) -> None:
+        """Send the answer that is owed, if there is one."""
+        reply, self._reply, self._handler, self._owed = self._reply, None, None, False
+        if reply is None or self.transport.is_closing():
+            return
         status, answered, body = reply
         headers = [*self.server_state.default_headers, *answered, (b"content-length", b"%d" % len(body))]
         if self._leaving and _CLOSE not in headers:

@@ -67,14 +67,14 @@ class Slots:
         self._reset_gauges()
 
     def slot(self, series: Series) -> int:
-        """The first slot of a series, made on first use; 0, the spill, when the file is full."""
+        """The first slot of a series, made on first use; 0, the spill, when the file or the disk is full."""
         found = self._slot_of.get(series)
         if found is not None:
             return found
         if self._next + series.width > self.capacity:
             return 0
-        if self._keys >= 0:
-            os.write(self._keys, msgspec.json.encode(series) + b"\n")
+        if self._keys >= 0 and not self._note(series):
+            return 0
         return self._own(series)
 
     @property
@@ -123,6 +123,17 @@ class Slots:
         os.ftruncate(self._keys, len(complete))  # a line that its writer did not live to finish
         for series in _parse_keys(complete):
             self._own(series)
+
+    def _note(self, series: Series) -> bool:
+        """Write down that the next slots are this series'; False when the disk does not take it."""
+        line, size = msgspec.json.encode(series) + b"\n", os.fstat(self._keys).st_size
+        try:
+            complete = os.write(self._keys, line) == len(line)
+        except OSError:
+            complete = False
+        if not complete:
+            os.ftruncate(self._keys, size)  # of a part of a line, the next one would become the end
+        return complete
 
     def _own(self, series: Series) -> int:
         slot = self._slot_of[series] = self._next

@@ -173,6 +173,31 @@ def test_too_many_series_are_counted_as_spilled(tmp_path: Path) -> None:
     slots.close()
 
 
+@pytest.mark.parametrize("taken", [None, 5])
+def test_what_a_full_disk_does_not_take_is_counted_as_spilled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: int | None
+) -> None:
+    """Whether it takes nothing of a line or a part of it: the next one is read."""
+    metrics, write = Metrics(tmp_path), os.write
+
+    def full(descriptor: int, line: bytes) -> int:
+        if taken is None:
+            raise OSError("No space left on device")
+        return write(descriptor, line[:taken])
+
+    metrics.request("GET /healthz", 200, 0.1)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        metrics.request("POST /v1/recommend", 200, 0.1)
+    metrics.request("POST /v1/recommend", 400, 0.1)
+    assert samples(metrics)["recsys_metrics_spilled_total", ()] > 0
+    metrics.close()
+    again = Metrics(tmp_path)
+    assert requests(again, "GET /healthz") == 1
+    assert requests(again, status="400") == 1
+    again.close()
+
+
 def test_label_values_may_be_anything(metrics: Metrics) -> None:
     metrics.answer('"\n\\é', 0, 1, [])
     assert samples(metrics)["recsys_empty_answers_total", (("tenant", '"\n\\é'),)] == 1
