@@ -65,7 +65,7 @@ class Protocol:
         """Who is asked about."""
         if self.owner == "session_id":
             return session_cases(before, after)
-        return user_cases(before, after, new_to=("purchase",) if self.only_new else ())
+        return user_cases(before, after, exclude=self.settings().exclude)
 
     def settings(self) -> SurfaceSettings:
         """The defaults of serving, but for what is excluded."""

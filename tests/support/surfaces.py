@@ -149,11 +149,8 @@ class Found:
     def rows(self, lists: NeighbourLists, rows: Indices, weights: Values) -> None:
         for row, weight in zip(rows.tolist(), weights.tolist(), strict=True):
             items, values = lists.row(row)
-            self.scores(items, values * weight)
-
-    def scores(self, items: Indices, values: Values) -> None:
-        for item, value in zip(items.tolist(), values.tolist(), strict=True):
-            self._scores[item] = self._scores.get(item, 0.0) + value
+            for item, value in zip(items.tolist(), (values * weight).tolist(), strict=True):
+                self._scores[item] = self._scores.get(item, 0.0) + value
 
     def all(self) -> SparseScores:
         found = sorted(self._scores.items())

@@ -152,8 +152,7 @@ def _cases(
     events = read_events(session.pipeline.place, Window(train.start, validation.end), session.options.segment)
     before, after = split(events, datetime.combine(validation.start, time(tzinfo=UTC)))
     if asked.predict is Predicted.USERS:
-        new_to = settings.exclude.event_types
-        cases = user_cases(before, after, outcomes=asked.outcomes, new_to=new_to, most=asked.most_cases)
+        cases = user_cases(before, after, outcomes=asked.outcomes, exclude=settings.exclude, most=asked.most_cases)
     else:
         cases = session_cases(before, after, outcomes=asked.outcomes, most=asked.most_cases)
     if len(cases) < FEWEST_CASES:

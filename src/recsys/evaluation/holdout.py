@@ -7,16 +7,20 @@ hashes, empty where there is none. Nothing of ``after`` may be in what the answe
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from recsys.domain.config import ExcludeConfig
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 MOST_ANCHORS = 50
 """What a request may name."""
+NOTHING_EXCLUDED: Final = ExcludeConfig()
 
 
 class Case(NamedTuple):
@@ -41,20 +45,20 @@ def user_cases(
     after: pa.Table,
     *,
     outcomes: Collection[str] | None = None,
-    new_to: Collection[str] = (),
+    exclude: ExcludeConfig = NOTHING_EXCLUDED,
     most: int | None = None,
 ) -> list[Case]:
     """For each user with events on both sides: which different items come later, in order of the users' keys.
 
-    ``outcomes``: the types of event that count later, None for all. ``new_to``: an item of which the user has had an
-    event of these types before does not count. ``most``: at most so many users; keys are hashes, so the first are as
-    good a sample as any.
+    ``outcomes``: the types of event that count later, None for all. ``exclude``: an item that serving would keep from
+    the user for what he did before does not count. ``most``: at most so many users; keys are hashes, so the first are
+    as good a sample as any.
     """
     later = _with_items(after, outcomes).filter(pc.field("user_id") != "")
     later = later.filter(pc.is_in(later.column("user_id"), value_set=before.column("user_id").unique()))
     pairs = later.select(["user_id", "item_id"]).group_by(["user_id", "item_id"]).aggregate([])
-    if new_to:
-        had = _with_items(before, new_to).select(["user_id", "item_id"])
+    if exclude.event_types:
+        had = _excluded(before, exclude).select(["user_id", "item_id"])
         pairs = pairs.join(had, ["user_id", "item_id"], join_type="left anti")
     lists = pairs.group_by("user_id").aggregate([("item_id", "distinct")]).sort_by("user_id").slice(0, most)
     users, items = lists.column("user_id").to_pylist(), lists.column("item_id_distinct").to_pylist()
@@ -83,6 +87,16 @@ def session_cases(
         if given < len(items):
             cases.append(Case(None, tuple(items[max(0, given - MOST_ANCHORS) : given]), frozenset(items[given:])))
     return cases
+
+
+def _excluded(before: pa.Table, exclude: ExcludeConfig) -> pa.Table:
+    """The events that keep an item from a user; as in serving, the window counts back from all users' newest event."""
+    found = _with_items(before, exclude.event_types)
+    if exclude.window_days is None:
+        return found
+    newest = pc.max(_with_items(before, None).filter(pc.field("user_id") != "").column("at"))
+    window = pa.scalar(timedelta(days=exclude.window_days), pa.duration("us"))
+    return found.filter(pc.greater_equal(found.column("at"), pc.subtract(newest, window)))
 
 
 def _with_items(events: pa.Table, types: Collection[str] | None) -> pa.Table:

@@ -55,7 +55,8 @@ def candidate_config(document: dict[str, Any], surface: str, tuned: Tuned) -> di
         changed["anchors"] = {} if best.half_life is None else {"half_life": best.half_life}
     candidate = copy.deepcopy(document)
     if changed:
-        candidate.setdefault("surfaces", {}).setdefault(surface, {}).update(changed)
+        candidate["surfaces"] = candidate.get("surfaces") or {}  # null is as good as absent
+        candidate["surfaces"].setdefault(surface, {}).update(changed)
     return candidate
 
 

@@ -25,23 +25,19 @@ Addresses = npt.NDArray[np.int64]
 _RAW: Final[dict[str, Any]] = {"boundscheck": False, "_nrt": False}
 
 
-def compiled(function: F) -> F:
+def compiled_for_threads(function: F) -> F:
     """Compile on the first call with each set of types; read-only arrays are other types than writable ones.
 
-    Holds the interpreter lock: taking it back would cost more than a short call takes. For loops of microseconds.
+    Other threads run meanwhile. For loops that take a while.
     """
-    return _compile(function)
-
-
-def compiled_for_threads(function: F) -> F:
-    """As :func:`compiled`, but other threads run meanwhile. For loops that take a while."""
     return _compile(function, nogil=True)
 
 
 def compiled_raw(function: F) -> F:
     """Compile a function of packed arrays that allocates nothing, without counting references.
 
-    With thirty arrays at work, counting costs many times what the loops do, and so does telling their types.
+    With thirty arrays at work, counting costs many times what the loops do, and so does telling their types. Holds the
+    interpreter lock: taking it back would cost more than a short call takes. For loops of microseconds.
     """
     return _compile(function, **_RAW)
 

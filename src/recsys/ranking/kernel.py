@@ -275,17 +275,6 @@ def _fetch_entries(table: Table, items: Indices, begin: int, end: int) -> None:
     table.tally[SEEN] = seen  # written somewhere, or the compiler would leave the reads out
 
 
-@compiled_raw
-def add_scores(table_at: Addresses, signal: int, items: Indices, values: Values) -> None:
-    """Add scores that a signal found by other means."""
-    table = _table(table_at)
-    bit = np.uint8(1 << signal)
-    for at in range(items.size):
-        entry = _place(table, items[at])
-        table.raw[signal, entry] += values[at]
-        table.found[entry] |= bit
-
-
 # --- filters ----------------------------------------------------------------------------------------------------------
 
 
@@ -971,6 +960,37 @@ def keep(table_at: Addresses, surface_at: Addresses, bounds_at: Addresses, items
         if _judge(table, surface, bounds, _place(table, item)):
             kept[count] = item
             count += 1
+    _unset_bounds(table, bounds)
+    return count
+
+
+@compiled_raw
+def keep_within_caps(
+    table_at: Addresses, surface_at: Addresses, bounds_at: Addresses, items: Indices, places: Indices
+) -> int:
+    """Put the places of the first of ``items`` of which no more than so many carry a tag into ``places``; how many.
+
+    The caps are those of the request alone.
+    """
+    table, surface, bounds = _table(table_at), _surface(surface_at), _bounds(bounds_at)
+    _set_bounds(table, bounds)
+    count = 0
+    for place in range(items.size):
+        if count == places.size:
+            break
+        begin, end = surface.tag_starts[items[place]], surface.tag_starts[items[place] + 1]
+        fits = True
+        for at in range(begin, end):
+            fits &= table.tag_count[surface.tags[at]] < table.tag_limit[surface.tags[at]]
+        if fits:
+            places[count] = place
+            count += 1
+            for at in range(begin, end):
+                table.tag_count[surface.tags[at]] += 1
+    for number in range(count):
+        item = items[places[number]]
+        for at in range(surface.tag_starts[item], surface.tag_starts[item + 1]):
+            table.tag_count[surface.tags[at]] = 0
     _unset_bounds(table, bounds)
     return count
 

@@ -32,10 +32,6 @@ class Recalled:
         if rows.size:
             kernel.add_rows(self._addresses, self._row, lists.packed.addresses, rows, weights)
 
-    def scores(self, items: Indices, values: Values) -> None:
-        # Copies, since a read-only array is another type, and types are compiled for one by one.
-        kernel.add_scores(self._addresses, self._row, items.copy(), values.copy())
-
 
 def removed(tally: Sequence[int]) -> dict[str, int]:
     """How many different items each filter has taken out."""

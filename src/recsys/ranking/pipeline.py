@@ -53,8 +53,8 @@ def rank(state: SurfaceState, request: RecommendRequest, now: datetime, subject:
     plan = make_plan(state, request, now, subject)
     if not _is_for_everybody(plan):
         return _rank(plan)
-    known = plan.active.answers
-    key = (request.k, plan.algorithm, request.weights)  # as given: a notice may be about them
+    known = state.answers
+    key = (plan.active.when, request.k, plan.algorithm, request.weights)  # as given: a notice may be about them
     found = known.get(key)
     if found is None:
         if len(known) >= _ANSWERS_KEPT:

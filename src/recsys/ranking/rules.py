@@ -7,8 +7,8 @@ per segment and stretch of time, and a request pays for one look-up.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -33,7 +33,7 @@ from recsys.ranking.table import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from recsys.domain.config import DiversityConfig, SurfaceSettings
@@ -63,16 +63,16 @@ class CompiledRule:
 class ActiveRules:
     """The rules in force for one segment and stretch of time, laid over each other.
 
-    ``surface``: what they come to, for compiled ranking; ``offer``: what is offered to everybody; ``answers``: those
-    that were worked out for nobody in particular. The rules themselves in order of priority, then document.
+    ``surface``: what they come to, for compiled ranking; ``offer``: what is offered to everybody. ``when``: the segment
+    if a rule names it, and how many edges of windows have passed. The rules in order of priority, then document.
     """
 
+    when: tuple[str | None, int]
     blocks: tuple[CompiledRule, ...]
     pins: tuple[CompiledRule, ...]
     lifts: tuple[CompiledRule, ...]
     surface: Packed
     offer: Packed
-    answers: dict[Hashable, Any] = field(default_factory=dict)
 
     def matching(self, item: int) -> list[str]:
         """The names of the rules that hit an item: blocks, then pins, then boosts."""
@@ -110,7 +110,7 @@ class CompiledRules:
         found = self._memory.get(key)
         if found is None:
             in_force = [r for r in self._rules if r.rule.segment in (None, segment) and r.rule.in_force(now)]
-            found = _lay_over(in_force, self._ground)
+            found = _lay_over(in_force, key, self._ground)
             if len(self._memory) >= _STRETCHES_KEPT:
                 self._memory.clear()
             self._memory[key] = found
@@ -158,7 +158,7 @@ def _targets(rule: Rule, signals: SurfaceSignals) -> Indices:
     return NO_INDICES if tag is None else signals.tag_items.row(tag)
 
 
-def _lay_over(rules: Sequence[CompiledRule], ground: Ground) -> ActiveRules:
+def _lay_over(rules: Sequence[CompiledRule], when: tuple[str | None, int], ground: Ground) -> ActiveRules:
     by_action: dict[Action, tuple[CompiledRule, ...]] = {
         action: tuple(each for each in rules if each.rule.action == action) for action in ("block", "pin", "boost")
     }
@@ -178,7 +178,7 @@ def _lay_over(rules: Sequence[CompiledRule], ground: Ground) -> ActiveRules:
         tag_caps=ground.tag_caps,
     )
     packed = pack_surface(surface)
-    return ActiveRules(by_action["block"], pins, by_action["boost"], packed, _offer(packed, ground))
+    return ActiveRules(when, by_action["block"], pins, by_action["boost"], packed, _offer(packed, ground))
 
 
 def _offer(surface: Packed, ground: Ground) -> Packed:

@@ -26,10 +26,10 @@ class Recall(Protocol):
     """
 
     def rows(self, lists: NeighbourLists, rows: Indices, weights: Values) -> None:
-        """Several rows of ``lists``, one after the other, each value times the weight of its row."""
+        """Several rows of ``lists``, one after the other, each value times the weight of its row.
 
-    def scores(self, items: Indices, values: Values) -> None:
-        """Items (ascending, unique) and their scores."""
+        What a signal has found by other means are lists of one row, with the weight 1.
+        """
 
 
 class Signal(Protocol):

@@ -16,9 +16,9 @@ from recsys.ranking.scores import norm
 from recsys.ranking.table import EMPTY_OFFER, WORKSPACES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
+    from recsys.ranking.compiler import Addresses
     from recsys.ranking.signals import SurfaceSignals
     from recsys.ranking.state import SurfaceState
     from recsys.ranking.table import Workspace
@@ -31,7 +31,7 @@ def similar(state: SurfaceState, request: SimilarRequest, now: datetime) -> Rank
     """The items most like ``item_id``: score = norm(n(item, i)) + 0.1 · Jaccard(tags), highest first, then by id.
 
     Block rules and constraints hold, pins, boosts and the config's diversity do not. Items that share tags are drawn
-    from the item's rarest tags first, until there are ``fanout`` of them.
+    from the item's rarest tags first, until there are ``fanout`` of them, or more where caps would leave fewer than k.
     """
     signals = state.signals
     item = signals.ids.index(request.item_id)
@@ -57,11 +57,19 @@ class Eligible:
         self._bounds = find_bounds(state.signals, request.constraints)
         kernel.begin(workspace.addresses, EMPTY_OFFER.addresses, as_indices([item]), NO_INDICES, False)
 
+    @property
+    def _at(self) -> tuple[Addresses, Addresses, Addresses]:
+        return self._workspace.addresses, self._surface.addresses, self._bounds.addresses
+
     def keep(self, items: Indices) -> Indices:
         """Those of ``items`` that may be answered, in the order given."""
         kept = np.empty(items.size, np.int32)
-        at = (self._workspace.addresses, self._surface.addresses, self._bounds.addresses)
-        return kept[: kernel.keep(*at, items.copy(), kept)]
+        return kept[: kernel.keep(*self._at, items.copy(), kept)]
+
+    def within_caps(self, items: Indices, most: int) -> Indices:
+        """The places of the first items, ``most`` of them, of which no more than so many carry a tag."""
+        places = np.empty(min(most, items.size), np.int32)
+        return places[: kernel.keep_within_caps(*self._at, items, places)]
 
     @property
     def removed(self) -> dict[str, int]:
@@ -72,31 +80,22 @@ class Eligible:
 def _similar(state: SurfaceState, request: SimilarRequest, item: int, eligible: Eligible) -> Ranking:
     signals = state.signals
     cooc = SparseScores(*signals.cooc.row(item))
-    candidates = _candidates(signals, item, cooc, eligible, max(state.settings.limits.fanout, request.k))
-    together, shared = norm(cooc.at(candidates)), jaccard(signals, item, candidates)
-    scores = together + TAG_WEIGHT * shared
-    order = np.argsort(-scores, kind="stable")  # equal scores keep the order of the ids
-    chosen = _within_caps(signals, candidates[order], request.constraints.max_per_tag, request.k)
+    enough = max(state.settings.limits.fanout, request.k)
+    while True:
+        candidates = _candidates(signals, item, cooc, eligible, enough)
+        together, shared = norm(cooc.at(candidates)), jaccard(signals, item, candidates)
+        scores = together + TAG_WEIGHT * shared
+        order = np.argsort(-scores, kind="stable")  # equal scores keep the order of the ids
+        chosen = eligible.within_caps(candidates[order], request.k)
+        if chosen.size == request.k or candidates.size < enough:
+            break
+        enough = 2 * candidates.size
     items = [
         _item(signals, request, rank, candidates[at], scores[at], (together[at], shared[at]))
         for rank, at in enumerate(order[chosen].tolist(), 1)
     ]
     counts = {"candidates": int(candidates.size), "returned": len(items), **eligible.removed}
     return Ranking(items, counts, _notices(eligible, cooc))
-
-
-def _within_caps(signals: SurfaceSignals, items: Indices, caps: Mapping[str, int], k: int) -> list[int]:
-    """The places of the first k items of which no more than so many carry a tag."""
-    if not caps:
-        return list(range(min(k, items.size)))
-    left = {signals.tag_index[tag]: cap for tag, cap in caps.items() if tag in signals.tag_index}
-    chosen: list[int] = []
-    for at, item in enumerate(items.tolist()):
-        capped = [tag for tag in signals.item_tags.row(item).tolist() if tag in left]
-        if len(chosen) < k and all(left[tag] for tag in capped):
-            chosen.append(at)
-            left.update((tag, left[tag] - 1) for tag in capped)
-    return chosen
 
 
 def jaccard(signals: SurfaceSignals, item: int, others: Indices) -> Values:
@@ -110,6 +109,7 @@ def jaccard(signals: SurfaceSignals, item: int, others: Indices) -> Values:
 
 
 def _candidates(signals: SurfaceSignals, item: int, cooc: SparseScores, eligible: Eligible, enough: int) -> Indices:
+    """At least ``enough``, or else all that there are; ascending."""
     found = eligible.keep(cooc.indices)
     rarest_first = sorted(signals.item_tags.row(item).tolist(), key=lambda tag: (signals.tag_items.length(tag), tag))
     for tag in rarest_first:

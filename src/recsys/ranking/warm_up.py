@@ -46,7 +46,6 @@ def warm_up() -> None:
     build_session_index(np.zeros(2, np.int32), NO_INDICES, 1).find(np.zeros(1, np.int32))
     workspace = Workspace(2, 1)
     kernel.begin(workspace.addresses, EMPTY_OFFER.addresses, NO_INDICES, NO_INDICES, True)
-    kernel.add_scores(workspace.addresses, kernel.COLLAB, NO_INDICES, np.empty(0))
     kernel.semantic_of(workspace.addresses, 0)
 
 

@@ -7,9 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from recsys.domain.config import ExcludeConfig
 from recsys.evaluation.holdout import Case, session_cases, split, user_cases
 from tests.support.pipeline import BEGIN, Event, write_events
+from tests.support.reference import Event as Did
+from tests.support.surfaces import history_of
 
+BOUGHT = ExcludeConfig(event_types=["purchase"])
 CUT = BEGIN + timedelta(days=1)
 LATER = 1_440
 
@@ -45,7 +49,24 @@ def test_known_users_are_asked_for_the_different_items_that_come_later(halves: t
 def test_what_the_user_had_before_does_not_count_and_leaves_no_case_without_truth(
     halves: tuple[pa.Table, pa.Table],
 ) -> None:
-    assert user_cases(*halves, new_to=["purchase"]) == [Case("u", (), frozenset("b"))]
+    assert user_cases(*halves, exclude=BOUGHT) == [Case("u", (), frozenset("b"))]
+
+
+EARLIER = (
+    *(Event(item, user="u", kind="purchase", minute=at) for item, at in zip("abc", [0, 299, 300], strict=True)),
+    Event("x", user="v", minute=1_020),
+)
+
+
+@having(*EARLIER, Event("y", user="", minute=1_300), *(Event(item, user="u", minute=LATER) for item in "abcd"))
+def test_what_serving_gives_back_when_the_window_is_over_counts_again(halves: tuple[pa.Table, pa.Table]) -> None:
+    """Half a day before the newest event of any known user, not before the cut."""
+    bought = ExcludeConfig(event_types=["purchase"], window_days=0.5)
+    assert user_cases(*halves, exclude=bought) == [Case("u", (), frozenset("abd"))]
+
+    did = [Did(each.user, each.item, each.kind, BEGIN + timedelta(minutes=each.minute)) for each in EARLIER]
+    served = history_of(did, {"a": 0, "b": 1, "c": 2, "x": 3})
+    assert served.done(served.find("u"), bought.event_types, bought.window_days).tolist() == [2]
 
 
 @having(

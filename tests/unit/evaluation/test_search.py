@@ -118,6 +118,13 @@ def test_the_candidate_differs_in_what_was_tuned_for_this_surface_only() -> None
     canonicalise(candidate)
 
 
+@pytest.mark.parametrize("said", [{}, {"surfaces": None}, {"surfaces": {}}])
+def test_a_config_that_says_nothing_of_surfaces_gets_one(said: dict[str, Any]) -> None:
+    document = {"algorithm": "popularity"} | said
+    candidate = candidate_config(document, "home", tuned(resolve(read_config(document), "home")))
+    assert list(candidate["surfaces"]) == ["home"]
+
+
 def test_applying_the_candidate_gives_the_answers_that_were_measured() -> None:
     found = tuned()
     settings = resolve(read_config(candidate_config({}, "home", found)), "home")

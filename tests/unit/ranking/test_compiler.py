@@ -5,10 +5,10 @@ from typing import Any
 import numba
 import pytest
 
-from recsys.ranking.compiler import compiled, compiled_for_threads
+from recsys.ranking.compiler import compiled_for_threads, compiled_raw
 
 
-@pytest.mark.parametrize("compiler", [compiled, compiled_for_threads])
+@pytest.mark.parametrize("compiler", [compiled_raw, compiled_for_threads])
 def test_where_machine_code_cannot_be_kept_it_is_made_all_the_same(
     compiler: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

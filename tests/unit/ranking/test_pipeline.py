@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from recsys.domain.recommend import SimilarRequest
+from recsys.ranking.arrays import NeighbourLists, as_indices
 from recsys.ranking.pipeline import Ranking
+from recsys.ranking.signal import Asked, Recall
 from recsys.ranking.similar import similar
 from recsys.ranking.state import SurfaceState
 from tests.support.surfaces import NOW, ask, codes, ids, item, rows, surface
@@ -166,6 +170,19 @@ def ask_similar(state: SurfaceState, **fields: Any) -> Ranking:
     return similar(state, msgspec.convert({"surface": "home"} | fields, SimilarRequest), NOW)
 
 
+def test_a_signal_that_has_no_lists_puts_in_one_row_of_what_it_found() -> None:
+    class Fixed:
+        def recall(self, asked: Asked, found: Recall) -> None:
+            del asked
+            one = NeighbourLists(np.array([0, 2]), as_indices([1, 3]), np.array([1.0, 3.0]))
+            found.rows(one, as_indices([0]), np.ones(1))
+
+    state = surface(DATA)
+    state = replace(state, sources={**state.sources, "collab": Fixed()})
+    found = ask(state, algorithm="implicit")
+    assert [(each.item_id, each.score) for each in found.items[:2]] == [("d", 3 / 4), ("b", 1 / 2)]
+
+
 def test_similar_items_by_cooc_then_tags() -> None:
     found = ask_similar(surface(DATA), item_id="a")
     # b: 1/2 + 0.1 · 2/2 (red, brand:x); d: 1/2 + 0; c: 0 + 0.1 · 1/3
@@ -176,6 +193,15 @@ def test_similar_obeys_blocks_and_constraints() -> None:
     blocked = [{"action": "block", "target_type": "item", "target_key": "b"}]
     assert ids(ask_similar(surface(DATA, rules=blocked), item_id="a")) == ["d", "c"]
     assert ids(ask_similar(surface(DATA), item_id="a", constraints={"required_tags": ["red"]})) == ["b", "c"]
+
+
+def test_similar_goes_on_past_the_fanout_where_caps_leave_the_list_short() -> None:
+    rare, common = [item(f"a{n}", "rare") for n in range(5)], [item(f"b{n}", "common") for n in range(9)]
+    state = surface(rows([item("q", "rare", "common"), *rare, *common]), {"limits": {"fanout": 4}})
+    found = ask_similar(state, item_id="q", k=4, constraints={"max_per_tag": {"rare": 1}})
+    assert ids(found) == ["a0", "b0", "b1", "b2"]
+    assert found.counts["candidates"] == 14
+    assert ask_similar(state, item_id="q", k=4).counts["candidates"] == 5, "without caps the first are enough"
 
 
 def test_similar_to_an_unknown_item_is_empty_with_a_warning() -> None:
