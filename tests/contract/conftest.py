@@ -1,6 +1,7 @@
 """One suite, bound to every database by one fixture."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from recsys.storage.control_store import SqlControlStore
 from recsys.storage.engine import Database, open_database
 from recsys.storage.serving_store import SqlServingStore
 from tests.support.clock import FakeClock
+from tests.support.desk import Blobs, Desk
 
 
 @pytest.fixture
@@ -43,3 +45,10 @@ def serving_store(database: Database) -> SqlServingStore:
 @pytest.fixture
 async def tenant(store: SqlControlStore, clock: FakeClock, actor: Actor) -> Tenant:
     return await create_tenant(store, clock, actor, "demo")
+
+
+@pytest.fixture
+def desk(store: SqlControlStore, clock: FakeClock, actor: Actor, tenant: Tenant, tmp_path: Path) -> Desk:
+    # Files are as old as the computer says; so that they can be old, the clock begins after them.
+    clock.pass_by(days=100 * 365)
+    return Desk(store, Blobs(tmp_path / "artifacts"), clock, actor, tenant)

@@ -277,13 +277,16 @@ async def test_what_the_cache_was_not_asked_for_in_a_week_goes(s3: str, tmp_path
     week_ago = time.time() - 8 * 86_400
     for content in contents[:2]:
         await store.get(named(content))
-        os.utime(cache / named(content).rpartition("/")[2], (week_ago, week_ago))
+        for suffix in (".arrow", ".lock"):
+            os.utime((cache / named(content).rpartition("/")[2]).with_suffix(suffix), (week_ago, week_ago))
     await store.get(named(b"used"))
 
     await store.get(named(b"new"))
 
     kept = {named(content).rpartition("/")[2] for content in contents[1:]}
     assert {file.name for file in cache.glob("*.arrow")} == kept
+    (lock,) = cache.glob("*.lock")  # those of the old ones went, too
+    assert lock.stem == named(b"new").rpartition("/")[2].removesuffix(".arrow")
 
 
 async def test_an_object_store_that_is_gone_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -195,6 +195,25 @@ async def test_the_diff_of_two_versions(store: SqlControlStore, actor: Actor, te
         ("added", "/algorithm"),
         ("changed", "/weights/pop"),
     ]
+    assert diff.total == 2
+
+
+async def test_what_differs_in_more_places_than_an_answer_names_is_counted(
+    store: SqlControlStore, actor: Actor, tenant: Tenant
+) -> None:
+    def guard(value: int) -> bytes:
+        return json.dumps({"guard": {"x": [value] * 1_500}}).encode()
+
+    old = version_of(await put(store, actor, tenant, guard(1)))
+    await put(store, actor, tenant, guard(2))
+
+    diff = await diff_versions(store, tenant.id, CONFIG, old, "current")
+    with pytest.raises(VersionMismatch) as refused:
+        await put(store, actor, tenant, guard(3), preconditions=Preconditions(if_match=frozenset({old})))
+
+    assert (len(diff.differences), diff.total) == (1_000, 1_500)
+    assert diff.differences[-1].pointer == "/guard/x/999"
+    assert refused.value.extra["differs"] == [f"/guard/x/{at}" for at in range(50)]
 
 
 async def test_of_many_concurrent_writers_with_one_if_match_one_wins(

@@ -25,6 +25,7 @@ from recsys.domain.errors import (
 from recsys.domain.precondition import Preconditions
 from recsys.domain.tenant import Tenant, TenantSettings
 from recsys.storage.control_store import SqlControlStore
+from recsys.storage.engine import Database
 from tests.support.clock import FakeClock
 from tests.support.documents import ANYTHING, CONFIG, HOME, RULES, config, manifest, put, version_of
 
@@ -83,10 +84,10 @@ async def test_steps_count_the_moves_of_this_document(
     at_three = Preconditions(if_revision=3)
 
     assert version_of(await back(store, actor, tenant, at_three, steps=1)) == versions[1]
-    again = await back(store, actor, tenant, Preconditions(if_match=frozenset("*")), steps=3)
+    again = await back(store, actor, tenant, Preconditions(if_match=frozenset({versions[1]})), steps=3)
     assert version_of(again) == versions[0]
     with pytest.raises(VersionNotFound):
-        await back(store, actor, tenant, Preconditions(if_match=frozenset("*")), steps=99)
+        await back(store, actor, tenant, Preconditions(if_revision=6), steps=99)
 
 
 async def test_blind_steps_are_refused_and_a_key_makes_them_repeatable(
@@ -94,12 +95,26 @@ async def test_blind_steps_are_refused_and_a_key_makes_them_repeatable(
 ) -> None:
     with pytest.raises(PreconditionRequired):
         await back(store, actor, tenant, steps=1)
+    for whatever in ({"*"}, {"*", versions[2]}, {versions[1], versions[2]}):
+        with pytest.raises(PreconditionRequired, match="If-Match with one version"):
+            await back(store, actor, tenant, Preconditions(if_match=frozenset(whatever)), steps=1)
+    with pytest.raises(PreconditionRequired):
+        await back(store, actor, tenant, Preconditions(if_none_match=True), steps=1)
 
     first = await back(store, actor, tenant, key="incident-7", steps=1)
     retry = await back(store, actor, tenant, key="incident-7", steps=1)
 
     assert (first.changed, retry.changed) == (True, False)
     assert version_of(retry) == version_of(first) == versions[1]
+
+
+async def test_steps_from_a_named_version_are_not_gone_twice(
+    store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]
+) -> None:
+    third = Preconditions(if_match=frozenset({versions[2]}))
+    assert version_of(await back(store, actor, tenant, third, steps=1)) == versions[1]
+    with pytest.raises(VersionMismatch):
+        await back(store, actor, tenant, third, steps=1)
 
 
 async def test_before_the_first_version_means_cleared(
@@ -173,6 +188,28 @@ async def test_a_time_in_the_future_is_a_mistaken_zone_and_not_where_everything_
         await roll_back_tenant(store, actor, tenant.id, RollbackRequest(at=meant_in_utc), ANYTHING)
 
     assert not (await back(store, actor, tenant, at=clock.now() + timedelta(seconds=59))).changed
+
+
+async def test_a_time_is_refused_while_nobody_knows_what_stood_then_since_a_clock_was_ahead(
+    store: SqlControlStore, database: Database, clock: FakeClock, actor: Actor, tenant: Tenant, versions: Sequence[str]
+) -> None:
+    ahead = FakeClock()
+    ahead.pass_by(days=1)
+    before = clock.now()
+    await put(SqlControlStore(database, ahead), actor, tenant, config(4))
+    await put(store, actor, tenant, config(5))
+    then = clock.pass_by(minutes=5)
+    clock.pass_by(minutes=5)
+    await put(store, actor, tenant, config(6))
+
+    said = "A clock was ahead when revision 4 was made, .* until 2026-01-02T00:00:00.00:00"
+    with pytest.raises(Unprocessable, match=said) as refused:
+        await back(store, actor, tenant, at=then)
+    assert [fault.pointer for fault in refused.value.faults] == ["/at"]
+    with pytest.raises(Unprocessable, match=said):
+        await roll_back_tenant(store, actor, tenant.id, RollbackRequest(at=then), ANYTHING)
+    known = before - timedelta(minutes=90)
+    assert version_of(await back(store, actor, tenant, at=known)) == versions[1]
 
 
 @pytest.mark.parametrize(
@@ -252,6 +289,30 @@ async def test_a_key_stands_for_one_request_and_answers_as_of_then(
         await back(store, actor, tenant, key="k", to=versions[1])
     with pytest.raises(Unprocessable, match="another request"):
         await roll_back_tenant(store, actor, tenant.id, RollbackRequest(revision=1), ANYTHING, "k")
+
+
+async def test_a_repeated_rollback_that_moved_nothing_names_who_moved_this_document(
+    store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]
+) -> None:
+    bob = msgspec.structs.replace(actor, sub="bob")
+    await put(store, bob, tenant, b"[]", ref=RULES)
+
+    first = await back(store, bob, tenant, key="k", to=versions[2])
+    retry = await back(store, bob, tenant, key="k", to=versions[2])
+
+    assert first.pointer is not None
+    assert (first.pointer.revision, first.pointer.updated_by_sub) == (3, "ann")
+    assert retry.pointer == first.pointer
+
+
+async def test_a_repeated_rollback_to_nothing_is_answered_with_nothing(
+    store: SqlControlStore, actor: Actor, tenant: Tenant, versions: Sequence[str]
+) -> None:
+    assert (await back(store, actor, tenant, key="k", revision=0)).changed
+    await put(store, actor, tenant, b"[]", ref=RULES)
+
+    retry = await back(store, actor, tenant, key="k", revision=0)
+    assert (retry.changed, retry.pointer, retry.live) == (False, None, True)
 
 
 async def test_a_key_of_a_rollback_that_moved_nothing_is_remembered_too(

@@ -52,7 +52,7 @@ async def look(db: str, root: Path) -> int:
             tenant = await reader.tenant("demo")
             pointer = await reader.pointer(tenant.id, HOME)
         assert pointer is not None
-        await check_manifest(store, blobs, tenant, HOME, pointer.version.text.encode())
+        await check_manifest(blobs, tenant.id, HOME.surface, msgspec.json.decode(pointer.version.text))
     number = pointer.revision
     current = msgspec.json.decode(pointer.version.text)["current"]
     assert current == {each.kind: each.uri for each in three_kinds(number)}, f"not what was published as {number}"
@@ -86,7 +86,9 @@ async def clean_up(db: str, root: Path, last: int) -> None:
     """What the killed left behind is garbage: it goes, and the next publish goes through."""
     blobs = LocalBlobStore(root, Marks(None), max_bytes=1_000_000)
     async with opened(db) as store:
-        found = await collect_garbage(store, blobs, SystemClock(), "demo", keep_days=0, grace=timedelta(), delete=True)
+        found = await collect_garbage(
+            store, blobs, SystemClock(), ACTOR, "demo", keep_days=0, grace=timedelta(), delete=True
+        )
         assert len(found.referenced) == 3
         assert await look(db, root) == last
         artifacts = {each.kind: each.new for each in three_kinds(last + 1)}

@@ -11,6 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from recsys.cli.commands import build_app
+from recsys.control.collect_garbage import collect_garbage
+from recsys.domain.errors import Overloaded
 from tests.http.conftest import Api, assert_problem
 from tests.support.artifacts import Artifact, popularity
 from tests.support.databases import migrate
@@ -147,6 +149,23 @@ def test_garbage_is_shown_then_removed_and_cannot_be_gone_back_to(shell: Shell) 
     assert shell.read(*collect)["tenants"]["demo"]["collected"] == []
     said = shell.run("manifest", "rollback", "--revision", "1", *HERE, expect=1)
     assert "/current/popularity: The artifact store has no" in said
+
+
+def test_a_tenant_that_cannot_be_judged_holds_up_no_other(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell.run("tenant", "create", "aaa")
+    shell.run("artifacts", "publish", "popularity=popularity-1.arrow", *HERE)
+    real = collect_garbage
+
+    async def busy(*arguments: Any, **options: Any) -> Any:
+        if "aaa" in arguments:
+            raise Overloaded("Others hold the tenant.")
+        return await real(*arguments, **options)
+
+    monkeypatch.setattr("recsys.cli.collect_garbage.collect_garbage", busy)
+    done = CliRunner().invoke(build_app(), ["artifacts", "gc", *shell.where], env={"COLUMNS": "200"})
+    assert done.exit_code == 1
+    assert "demo: 0 artifacts" in done.stdout
+    assert "aaa: Others hold the tenant." in done.stderr
 
 
 def test_a_service_elsewhere_does_not_say_where_its_artifacts_are(shell: Shell) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import pytest
 
+from recsys.domain.audit import AuditEntry
+from recsys.service import audit
+from recsys.storage import reader, rows
 from tests.http.conftest import Api
 
 TENANT = "/v1/admin/tenants/demo"
@@ -27,6 +31,49 @@ async def test_every_entry_once_page_by_page(dev: httpx.AsyncClient) -> None:
         cursor = {"before": page["next_before"], "before_id": page["next_before_id"]}
     assert seen == [entry["id"] for entry in whole["entries"]] == sorted(seen, reverse=True)
     assert len(seen) == 8  # the tenant's creation is one
+
+
+async def test_a_page_with_large_states_ends_early_and_the_next_goes_on(
+    dev: httpx.AsyncClient, api: Api, keys: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(5):
+        await dev.put(CONFIG, json={"guard": {"note": "x" * 1_000, "n": n}})
+    whole = (await dev.get(AUDIT)).json()["entries"]
+    for module in (reader, audit):
+        monkeypatch.setattr(module, "STATES_AT_ONCE", 3_500)
+
+    pages: list[list[int]] = []
+    cursor: dict[str, Any] = {}
+    while cursor.get("before", "") is not None:
+        page = (await dev.get(AUDIT, params=cursor)).json()
+        pages.append([entry["id"] for entry in page["entries"]])
+        cursor = {"before": page["next_before"], "before_id": page["next_before_id"]}
+    assert [each for page in pages for each in page] == [entry["id"] for entry in whole]
+    assert [len(page) for page in pages[:3]] == [2, 2, len(whole) - 4]
+
+    async with api.client(**{"X-API-Key": keys["viewer"]}) as viewer:
+        page = (await viewer.get(AUDIT)).json()
+    assert len(page["entries"]) == len(whole)  # who sees no states is not told of their size
+    assert page["next_before"] is None
+
+
+async def test_states_that_may_not_be_seen_are_not_read(
+    api: Api, dev: httpx.AsyncClient, keys: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await dev.put(CONFIG, json={"weights": {"pop": 1}})
+    found: list[AuditEntry] = []
+    to_entry = rows.to_audit_entry
+
+    def note(row: Any) -> AuditEntry:
+        found.append(to_entry(row))
+        return found[-1]
+
+    monkeypatch.setattr(rows, "to_audit_entry", note)
+    for role, are_read in {"viewer": False, "responder": True}.items():
+        found.clear()
+        async with api.client(**{"X-API-Key": keys[role]}) as client:
+            await client.get(AUDIT)
+        assert any(entry.after_state is not None for entry in found) == are_read, role
 
 
 async def test_a_limit_beyond_the_most_is_clamped(dev: httpx.AsyncClient) -> None:

@@ -180,6 +180,8 @@ async def test_a_document_goes_back_to_nothing(dev: httpx.AsyncClient) -> None:
     assert answer["config"] is None
     assert answer["config_version"] is None
     assert_problem(await dev.get(CONFIG), 404, "RECSYS_CONFIG_NOT_FOUND")
+    again = await dev.put(CONFIG, json={"algorithm": "cooc"}, headers={"If-Revision": str(answer["revision"])})
+    assert again.json()["changed"] is True, again.text
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ async def test_a_version_under_quarantine_says_so_wherever_it_is_shown(dev: http
     entries = (await dev.get(f"{TENANT}/history")).json()["entries"]
     assert [entry["quarantined"] for entry in entries] == [[], [name], []]
     diff = await dev.get(f"{path}/diff?from={made[0]}&to={made[1]}")
-    assert diff.json().keys() == {"from", "to", "differences"}
+    assert diff.json().keys() == {"from", "to", "differences", "total"}
 
 
 @pytest.mark.parametrize("way", ["put", "to", "revision", "at", "audit_id", "steps", "tenant"])

@@ -14,7 +14,11 @@ from recsys.cli import views
 from recsys.cli.artifact_store import open_blobs, store_errors
 from recsys.cli.command import console, reporting
 from recsys.cli.database import database_errors, require_file, require_schema
+from recsys.cli.failure import Failure
+from recsys.cli.person import os_user
 from recsys.control.collect_garbage import GRACE, Collection, Stored, collect_garbage
+from recsys.domain.access import Actor
+from recsys.domain.errors import ArtifactStoreNotReady, InvalidRequest, Overloaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,17 +55,20 @@ def collect(
         blobs = open_blobs(db)
         grace = timedelta(hours=grace_hours)
         with database_errors(db), store_errors():
-            found = asyncio.run(_collect(db, blobs, tenant, keep_days, grace, delete=delete))
-    if as_json:
-        print(json.dumps({"deleted": delete, "tenants": {name: _counted(each) for name, each in found.items()}}))
-        return
-    for name, each in found.items():
-        _print(name, each, delete=delete)
+            found, failed = asyncio.run(_collect(db, blobs, tenant, keep_days, grace, delete=delete))
+        if as_json:
+            print(json.dumps({"deleted": delete, "tenants": {name: _counted(each) for name, each in found.items()}}))
+        else:
+            for name, each in found.items():
+                _print(name, each, delete=delete)
+        if failed:
+            raise Failure("; ".join(f"{name}: {said}" for name, said in failed.items()), "Run it again for these.")
 
 
 async def _collect(
     db: str, blobs: BlobStore, tenant: str | None, keep_days: float, grace: timedelta, *, delete: bool
-) -> dict[str, Collection]:
+) -> tuple[dict[str, Collection], dict[str, str]]:
+    """What was found of each tenant, and why nothing is known of the others: one that is busy holds up no other."""
     from recsys.bootstrap.wiring import SystemClock
     from recsys.storage.control_store import SqlControlStore
     from recsys.storage.engine import open_database
@@ -69,11 +76,17 @@ async def _collect(
     await require_schema(db)
     database, clock = open_database(db), SystemClock()
     try:
-        store = SqlControlStore(database, clock)
-        return {
-            name: await collect_garbage(store, blobs, clock, name, keep_days=keep_days, grace=grace, delete=delete)
-            for name in ([tenant] if tenant else await _tenants(store))
-        }
+        store, actor = SqlControlStore(database, clock), Actor(sub=os_user(), actor_type="cli")
+        found: dict[str, Collection] = {}
+        failed: dict[str, str] = {}
+        for name in [tenant] if tenant else await _tenants(store):
+            try:
+                found[name] = await collect_garbage(
+                    store, blobs, clock, actor, name, keep_days=keep_days, grace=grace, delete=delete
+                )
+            except (Overloaded, ArtifactStoreNotReady, InvalidRequest) as error:
+                failed[name] = error.detail
+        return found, failed
     finally:
         await database.close()
 

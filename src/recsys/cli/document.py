@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from recsys.cli.failure import Misused, Refused
-from recsys.domain.names import VERSION_PATTERN
 
 if TYPE_CHECKING:
     from recsys.cli.connection import Api
@@ -87,8 +86,3 @@ class Document:
             before = page["next_before"]
             if before is None:
                 return found
-
-
-def is_whole_version(text: str) -> bool:
-    """Whether a text is a version and not just the beginning of one."""
-    return re.match(VERSION_PATTERN, text) is not None

@@ -130,9 +130,9 @@ def _account(
 
 
 def moved(document: Document, before: dict[str, Any] | None, answer: dict[str, Any]) -> RenderableType:
-    """One line on what a change did: from which version to which, and at which revision."""
+    """One line on what a change did: from which version to which, and, unless it is cleared, at which revision."""
     old, new = document.version_in(before), document.version_in(answer)
-    at = f"revision {answer['revision']}" if answer["revision"] is not None else "no revision"
+    at = f" (revision {answer['revision']})" if new else ""
     if not answer["changed"]:
-        return Text(f"{document}: nothing changed, {new or 'no version'} is current already ({at})")
-    return Text(f"{document}: {old or 'nothing'} → {new or 'nothing (cleared)'} ({at})", "bold")
+        return Text(f"{document}: nothing changed, {new or 'no version'} is current already{at}")
+    return Text(f"{document}: {old or 'nothing'} → {new or 'nothing (cleared)'}{at}", "bold")

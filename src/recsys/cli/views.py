@@ -111,6 +111,8 @@ def differences(body: dict[str, Any]) -> RenderableType:
     """The answer of ``…/diff``: one line per difference, marked ``+``, ``-`` or ``~``."""
     heading = Text(f"{short(body['from'])} → {short(body['to'])}", style="bold")
     lines = [_difference(each) for each in body["differences"]]
+    if more := body["total"] - len(lines):
+        lines.append(Text(f"… and {more:,} more"))
     return Group(heading, *(lines or [Text("No difference.")]))
 
 

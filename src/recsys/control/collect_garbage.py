@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from recsys.control.check_artifacts import STORE_ANSWER_S
 from recsys.domain.artifact import Address, address_of, read_name
 from recsys.domain.canonical import parse
 from recsys.domain.document import MANIFEST, DocumentRef
-from recsys.domain.errors import ArtifactIncompatible
+from recsys.domain.errors import ArtifactIncompatible, ArtifactStoreNotReady
 from recsys.domain.history import KNOWN_GOOD
 from recsys.domain.manifest import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from recsys.domain.access import Actor
     from recsys.domain.history import LedgerEntry
     from recsys.domain.ports import BlobInfo, BlobStore, Clock, ControlStore, Reader
 
@@ -48,6 +51,7 @@ async def collect_garbage(
     store: ControlStore,
     blobs: BlobStore,
     clock: Clock,
+    actor: Actor,
     tenant_id: str,
     *,
     keep_days: float,
@@ -57,27 +61,37 @@ async def collect_garbage(
     """Find the artifacts of a tenant that no version of a manifest references, and remove them if ``delete``.
 
     A version counts when it is current, was current at any time in the last ``keep_days``, or at a revision that is
-    labelled known good. It is read after the store was, and a blob is looked at once more before it goes: a publish
-    that runs meanwhile has made it young.
+    labelled known good. What nobody needed so far is looked at once more, and goes, while the tenant is locked, each by
+    itself: a rollback or publish that needs it comes before, and it stays, or after, and finds that it is gone.
 
     Raises:
-        TenantNotFound, NotReady: nothing was removed.
-        InvalidRequest: a version that counts cannot be read, so that nobody knows what it needs; nothing was removed.
+        TenantNotFound: nothing was removed.
+        InvalidRequest: a version that counts cannot be read, so that nobody knows what it needs.
+        NotReady, Overloaded: store or database do not answer, or others hold the tenant. What was removed until then is
+            gone, and what the store was just told to remove may go later, when the tenant is locked no more.
     """
     now = clock.now()
     async with store.reading() as reader:
         tenant = await reader.tenant(tenant_id)
     stored = await find_stored(blobs, tenant.id)
+    manifests = Manifests(tenant.id)
     async with store.reading() as reader:
-        needed = await _referenced(reader, tenant.id, now - timedelta(days=keep_days))
+        needed = await manifests.needed(reader, now - timedelta(days=keep_days))
     found = Collection([], [], [])
     for each in stored:
         if each.address in needed:
             found.referenced.append(each)
-        elif each.modified_at > now - grace or (delete and not await _remove(blobs, each, now - grace)):
+        elif each.modified_at > now - grace:
             found.young.append(each)
-        else:
+        elif not delete:
             found.collected.append(each)
+        else:
+            async with store.changing(tenant.id, actor) as transaction:
+                if each.address in await manifests.needed(transaction, now):
+                    found.referenced.append(each)
+                else:
+                    removed = await _remove(blobs, each, now - grace)
+                    (found.collected if removed else found.young).append(each)
     return found
 
 
@@ -102,36 +116,54 @@ def _stored(address: Address, infos: list[BlobInfo]) -> Stored:
 
 async def _remove(blobs: BlobStore, stored: Stored, before: datetime) -> bool:
     """Remove an artifact, blob first, unless some of it was put again; whether it went."""
-    infos = [await blobs.find(name) for name in (stored.address.blob, stored.address.record)]
-    if any(info is not None and info.modified_at > before for info in infos):
-        return False
-    await blobs.delete(stored.address.blob)
-    await blobs.delete(stored.address.record)
-    return True
+    try:
+        async with asyncio.timeout(STORE_ANSWER_S):
+            infos = [await blobs.find(name) for name in (stored.address.blob, stored.address.record)]
+            if any(info is not None and info.modified_at > before for info in infos):
+                return False
+            await blobs.delete(stored.address.blob)
+            await blobs.delete(stored.address.record)
+            return True
+    except TimeoutError:
+        raise ArtifactStoreNotReady("The artifact store takes too long; collect again when it is quicker.") from None
 
 
-async def _referenced(reader: Reader, tenant_id: str, since: datetime) -> set[Address]:
-    versions: set[tuple[str, str]] = set()
-    async for entry in _entries_that_count(reader, tenant_id, since):
-        versions |= set(entry.pointers.manifests.items())
-    needed: set[Address] = set()
-    for surface, etag in versions:
-        version = await reader.version(tenant_id, DocumentRef(MANIFEST.name, surface), etag)
-        if version is not None:
-            needed |= _named_by(tenant_id, surface, version.text)
-    return needed
+class Manifests:
+    """What the manifests of a tenant name. Each is read once: a version never changes."""
+
+    def __init__(self, tenant_id: str) -> None:
+        self._tenant_id = tenant_id
+        self._named: dict[tuple[str, str], set[Address]] = {}
+
+    async def needed(self, reader: Reader, since: datetime) -> set[Address]:
+        """What the versions name that count from a time on."""
+        needed: set[Address] = set()
+        async for entry in _entries_that_count(reader, self._tenant_id, since):
+            for surface, etag in entry.pointers.manifests.items():
+                needed |= await self._named_in(reader, surface, etag)
+        return needed
+
+    async def _named_in(self, reader: Reader, surface: str, etag: str) -> set[Address]:
+        named = self._named.get((surface, etag))
+        if named is None:
+            version = await reader.version(self._tenant_id, DocumentRef(MANIFEST.name, surface), etag)
+            named = set() if version is None else _named_by(self._tenant_id, surface, version.text)
+            self._named[surface, etag] = named
+        return named
 
 
 async def _entries_that_count(reader: Reader, tenant_id: str, since: datetime) -> AsyncIterator[LedgerEntry]:
     """The ledger entries that were in force at ``since`` or later, and older ones that are labelled known good."""
     before: int | None = None
     in_force = True
-    while page := await reader.ledger(tenant_id, _PAGE, before):
+    while in_force and (page := await reader.ledger(tenant_id, _PAGE, before)):
         for entry in page:
-            if in_force or KNOWN_GOOD in entry.labels:
+            if in_force:
                 yield entry
-            in_force = in_force and entry.occurred_at > since
-        before = page[-1].revision
+                before, in_force = entry.revision, entry.occurred_at > since
+    while labelled := await reader.ledger_labelled(tenant_id, KNOWN_GOOD, before):
+        yield labelled
+        before = labelled.revision
 
 
 def _named_by(tenant_id: str, surface: str, text: str) -> set[Address]:

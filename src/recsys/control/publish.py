@@ -15,7 +15,7 @@ from recsys.control.change_document import change_document
 from recsys.domain.artifact import Address, ArtifactRecord, Lineage, hash_content
 from recsys.domain.canonical import parse
 from recsys.domain.document import MANIFEST, DocumentRef
-from recsys.domain.errors import PreconditionFailed, VersionMismatch
+from recsys.domain.errors import ArtifactIncompatible, PreconditionFailed, VersionMismatch
 from recsys.domain.manifest import make_manifest, read_manifest
 from recsys.domain.precondition import Preconditions
 
@@ -34,7 +34,7 @@ _ATTEMPTS: Final = 10
 
 @dataclass(frozen=True)
 class NewArtifact:
-    """The bytes of an artifact, as ``encode`` made them, and where they come from."""
+    """The bytes of an artifact, as ``encode`` made them (or pages of a file of them), and where they come from."""
 
     content: bytes | memoryview
     lineage: Lineage
@@ -53,17 +53,23 @@ async def publish(
     """Store artifacts and serve a surface from them. Kinds that are not among them stay, unless ``only``.
 
     Raises:
-        TenantNotFound, Frozen, NotReady: nothing has changed.
+        TenantNotFound, Frozen, NotReady: nothing that is served has changed.
+        VersionMismatch, PreconditionFailed: others moved the manifest again and again.
+        ArtifactIncompatible: a kind that is not among them and stays is missing in the store.
     """
     async with store.reading() as reader:
         tenant = await reader.tenant(tenant_id)
-    uris: dict[ArtifactKind, str] = {}
-    for kind, artifact in artifacts.items():
-        uris[kind] = await store_artifact(blobs, tenant.id, surface, kind, artifact)
-    outcome = await point_to(store, actor, tenant.id, surface, uris, only=only)
-    for kind, artifact in artifacts.items():  # a collection that began before the publish may have taken an old blob
-        await _restore(blobs, tenant.id, surface, kind, artifact)
-    return outcome
+
+    async def attempt() -> DocumentOutcome:
+        uris: dict[ArtifactKind, str] = {}
+        for kind, artifact in artifacts.items():
+            uris[kind] = await store_artifact(blobs, tenant.id, surface, kind, artifact)
+        return await _point_to(store, blobs, actor, tenant.id, surface, uris, only=only)
+
+    try:
+        return await attempt()
+    except ArtifactIncompatible:  # a collection was about to take an old one: what is stored again is too young for it
+        return await attempt()
 
 
 async def store_artifact(
@@ -71,32 +77,27 @@ async def store_artifact(
 ) -> str:
     """Put an artifact and its record where they belong, and give its URI. Nothing is served from it yet.
 
-    For what is too large to be held until all is made: store one after the other, then :func:`point_to` them.
-
     Raises:
         NotReady: the store cannot be reached, or does not take it.
     """
-    address = await _address(tenant_id, surface, kind, artifact)
+    sha256 = await asyncio.to_thread(hash_content, artifact.content)
+    address = Address(tenant_id, surface, kind, sha256)
     await blobs.put(address.blob, artifact.content)
     await blobs.put(address.record, _record(address, artifact))
     return address.uri
 
 
-async def point_to(
+async def _point_to(
     store: ControlStore,
+    blobs: BlobStore,
     actor: Actor,
     tenant_id: str,
     surface: str,
     uris: Mapping[ArtifactKind, str],
     *,
-    only: bool = False,
+    only: bool,
 ) -> DocumentOutcome:
-    """Serve a surface from stored artifacts; its other kinds stay, unless ``only``. Other publishes are not lost.
-
-    Raises:
-        TenantNotFound, Frozen, NotReady: nothing has changed.
-        VersionMismatch, PreconditionFailed: others moved the manifest again and again.
-    """
+    """Serve a surface from stored artifacts; its other kinds stay, unless ``only``. Other publishes are not lost."""
     ref = DocumentRef(MANIFEST.name, surface)
     for attempt in range(_ATTEMPTS):
         async with store.reading() as reader:
@@ -106,7 +107,7 @@ async def point_to(
         document = make_manifest(current, tenant.external_id, surface, uris, only=only)
         try:
             data = msgspec.json.encode(document)
-            return await change_document(store, actor, tenant.id, ref, data, _seen(pointer))
+            return await change_document(store, actor, tenant.id, ref, data, _seen(pointer), blobs=blobs)
         except (VersionMismatch, PreconditionFailed):
             if attempt == _ATTEMPTS - 1:
                 raise
@@ -118,18 +119,6 @@ def _seen(pointer: Pointer | None) -> Preconditions:
     if pointer is None:
         return Preconditions(if_none_match=True)
     return Preconditions(if_match=frozenset({pointer.version.etag}), if_revision=pointer.revision)
-
-
-async def _restore(blobs: BlobStore, tenant_id: str, surface: str, kind: ArtifactKind, artifact: NewArtifact) -> None:
-    address = await _address(tenant_id, surface, kind, artifact)
-    if await blobs.find(address.blob) is None:
-        await blobs.put(address.blob, artifact.content)
-    if await blobs.find(address.record) is None:
-        await blobs.put(address.record, _record(address, artifact))
-
-
-async def _address(tenant_id: str, surface: str, kind: ArtifactKind, artifact: NewArtifact) -> Address:
-    return Address(tenant_id, surface, kind, await asyncio.to_thread(hash_content, artifact.content))
 
 
 def _record(address: Address, artifact: NewArtifact) -> bytes:

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 
 async def read_audit(
-    store: ControlStore, tenant_id: str | None, limit: int, cursor: AuditCursor | None
+    store: ControlStore, tenant_id: str | None, limit: int, cursor: AuditCursor | None, *, states: bool = True
 ) -> list[AuditEntry]:
-    """Audit entries, newest first; ``tenant_id`` None: the platform's own."""
+    """Audit entries, newest first; ``tenant_id`` None: the platform's own. ``states`` as in ``Reader.audit``."""
     async with store.reading() as reader:
-        return await reader.audit(tenant_id, limit, cursor)
+        return await reader.audit(tenant_id, limit, cursor, states=states)

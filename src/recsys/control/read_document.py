@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -10,24 +12,29 @@ import msgspec
 from recsys.domain.canonical import parse
 from recsys.domain.diff import Difference
 from recsys.domain.errors import VersionMismatch, VersionNotFound
+from recsys.serving.background import aside
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from datetime import datetime
 
-    from recsys.domain.canonical import Json
     from recsys.domain.document import DocumentRef, Pointer, Version, VersionInfo
     from recsys.domain.ports import ControlStore, Reader
 
 CURRENT = "current"
-MOST_DIFFERENCES = 50
+MOST_DIFFERENCES = 1_000
+"""Of two versions that are compared. Whoever wants to see more of them than that has the documents themselves."""
+MOST_POINTERS = 50
+"""Of those that a refusal names."""
 
 
 class DocumentDiff(msgspec.Struct, frozen=True, kw_only=True):
-    """What differs between two versions of a document."""
+    """What differs between two versions of a document: the first of ``total`` differences."""
 
     from_version: str
     to_version: str
     differences: list[Difference]
+    total: int
 
 
 async def read_document(store: ControlStore, tenant_id: str, ref: DocumentRef) -> Pointer:
@@ -51,22 +58,39 @@ async def list_versions(
 
 
 async def diff_versions(store: ControlStore, tenant_id: str, ref: DocumentRef, from_: str, to: str) -> DocumentDiff:
-    """What differs between two versions; ``current`` names the one in force. Raises VersionNotFound."""
+    """The first thousand of what differs between two versions; ``current`` names the one in force.
+
+    Raises:
+        VersionNotFound: there is no such version.
+    """
     async with store.reading() as reader:
         before = await _version(reader, tenant_id, ref, from_)
         after = await _version(reader, tenant_id, ref, to)
-    found = ref.kind.compare(parse(before.text.encode()), parse(after.text.encode()))
-    return DocumentDiff(from_version=before.etag, to_version=after.etag, differences=list(found))
+    return await aside(len(before.text) + len(after.text), _compare, ref, before, after)
 
 
-def with_differences(
-    mismatch: VersionMismatch, ref: DocumentRef, current: Pointer | None, wanted: Json
-) -> VersionMismatch:
-    """A refusal with the pointers at which what is ``wanted`` differs from what is current."""
-    if current is not None:
-        found = ref.kind.compare(parse(current.version.text.encode()), wanted)
-        mismatch.extra["differs"] = [each.pointer for each in islice(found, MOST_DIFFERENCES)]
-    return mismatch
+@dataclass
+class Sides:
+    """What a refused change is about: where the pointer stands, and the text that is wanted there (None: none)."""
+
+    current: Pointer | None = None
+    wanted: str | None = None
+
+
+@asynccontextmanager
+async def naming_differences(ref: DocumentRef) -> AsyncIterator[Sides]:
+    """Have a VersionMismatch in this block name the first pointers at which the two sides differ.
+
+    They are worked out when the block has been left, and with it the lock that is taken there.
+    """
+    sides = Sides()
+    try:
+        yield sides
+    except VersionMismatch as mismatch:
+        if sides.current is not None:
+            current, wanted = sides.current.version.text, sides.wanted or "null"
+            mismatch.extra["differs"] = await aside(len(current) + len(wanted), _pointers, ref, current, wanted)
+        raise
 
 
 async def stored_version(reader: Reader, tenant_id: str, ref: DocumentRef, etag: str) -> Version:
@@ -75,6 +99,18 @@ async def stored_version(reader: Reader, tenant_id: str, ref: DocumentRef, etag:
     if version is None:
         raise VersionNotFound(f"This tenant has no {ref} version {etag!r}.")
     return version
+
+
+def _compare(ref: DocumentRef, before: Version, after: Version) -> DocumentDiff:
+    found = ref.kind.compare(parse(before.text.encode()), parse(after.text.encode()))
+    first = list(islice(found, MOST_DIFFERENCES))
+    total = len(first) + sum(1 for _ in found)
+    return DocumentDiff(from_version=before.etag, to_version=after.etag, differences=first, total=total)
+
+
+def _pointers(ref: DocumentRef, before: str, after: str) -> list[str]:
+    found = ref.kind.compare(parse(before.encode()), parse(after.encode()))
+    return [each.pointer for each in islice(found, MOST_POINTERS)]
 
 
 async def _current(reader: Reader, tenant_id: str, ref: DocumentRef) -> Pointer:

@@ -15,10 +15,10 @@ from recsys.control.check_artifacts import require_artifacts
 from recsys.control.move_documents import move_documents
 from recsys.control.outcome import DocumentOutcome, MovedDocument, TenantOutcome
 from recsys.control.quarantine import quarantine_left
-from recsys.control.read_document import with_differences
+from recsys.control.read_document import naming_differences
 from recsys.control.rollback_target import find_pointers, find_target, find_version
-from recsys.domain.canonical import content_hash, parse
-from recsys.domain.document import KINDS, DocumentRef, Lint, Pointer, Version
+from recsys.domain.canonical import content_hash
+from recsys.domain.document import KINDS, DocumentRef, Lint, Pointer
 from recsys.domain.errors import (
     Fault,
     InvalidRequest,
@@ -89,16 +89,18 @@ async def roll_back_document(  # noqa: PLR0913 - the last one is where artifacts
 
     Raises:
         Unprocessable: not exactly one target.
-        PreconditionRequired: ``steps`` without a precondition or key (a blind retry would go back twice).
+        PreconditionRequired: ``steps`` without one version, a revision or a key (a blind retry would go back twice).
         VersionMismatch: see ``judge``.
         VersionNotFound: there is no such version, revision or audit entry.
         VersionQuarantined: the target is under quarantine, and there is no ``override``.
         ArtifactIncompatible: it is a manifest, and an artifact that it names is gone from ``blobs``.
     """
     request.check()
-    if request.steps and not (preconditions.any or idempotency_key):
-        raise PreconditionRequired("steps needs If-Match, If-Revision or Idempotency-Key: a retry would go back twice.")
-    async with store.changing(tenant_id, _with_reason(actor, request)) as transaction:
+    if request.steps and not (preconditions.name_one_state or idempotency_key):
+        detail = "steps needs If-Match with one version, If-Revision or Idempotency-Key: a retry would go back twice."
+        raise PreconditionRequired(detail)
+    actor = _with_reason(actor, request)
+    async with naming_differences(ref) as sides, store.changing(tenant_id, actor) as transaction:
         tenant = transaction.locked
         key = _key(idempotency_key, ref, request)
         if key is not None and (used := await _used(transaction, key)):
@@ -107,16 +109,19 @@ async def roll_back_document(  # noqa: PLR0913 - the last one is where artifacts
             return DocumentOutcome(tenant=tenant, ref=ref, pointer=pointer, changed=False, live=live)
         current = await transaction.pointer(tenant.id, ref)
         target, warnings = await find_target(transaction, ref, request)
-        changed = _judge(preconditions, ref, current, target)
+        sides.current, sides.wanted = current, target.text if target else None
+        changed = judge(preconditions, current, target.etag if target else None, required=False)
         moves = [Move(ref=ref, before=current.version if current else None, after=target)] if changed else []
-        if moves:
-            await require_artifacts(blobs, tenant.id, moves)
-            action = f"{ref.kind_name}.rollback"
-            await move_documents(transaction, moves, action=action, verb="rollback", override=override)
-        warnings += await _quarantine(transaction, moves, actor, request)
-        await _remember(transaction, key)
-        pointer = await transaction.pointer(tenant.id, ref)
-        return DocumentOutcome(tenant=transaction.locked, ref=ref, pointer=pointer, changed=changed, warnings=warnings)
+        await require_artifacts(blobs, tenant.id, moves)
+        action = f"{ref.kind_name}.rollback"
+        warnings += await _make(transaction, actor, moves, request, key, action, override)
+        return DocumentOutcome(
+            tenant=transaction.locked,
+            ref=ref,
+            pointer=await transaction.pointer(tenant.id, ref),
+            changed=changed,
+            warnings=warnings,
+        )
 
 
 async def roll_back_tenant(
@@ -138,7 +143,8 @@ async def roll_back_tenant(
     if preconditions.if_match or preconditions.if_none_match:
         detail = "A tenant-wide rollback moves several documents: send If-Revision with the tenant's revision instead."
         raise InvalidRequest(faults=[Fault("", detail)])
-    async with store.changing(tenant_id, _with_reason(actor, request)) as transaction:
+    actor = _with_reason(actor, request)
+    async with store.changing(tenant_id, actor) as transaction:
         tenant = transaction.locked
         key = _key(idempotency_key, None, request)
         if key is not None and (used := await _used(transaction, key)):
@@ -146,11 +152,8 @@ async def roll_back_tenant(
         wanted, warnings = await find_pointers(transaction, request)
         moves = await _moves(transaction, wanted)
         _judge_tenant(preconditions, await transaction.ledger(tenant.id, 1, None), moves)
-        if moves:
-            await require_artifacts(blobs, tenant.id, moves)
-            await move_documents(transaction, moves, action="tenant.rollback", verb="rollback", override=override)
-        warnings += await _quarantine(transaction, moves, actor, request)
-        await _remember(transaction, key)
+        await require_artifacts(blobs, tenant.id, moves)
+        warnings += await _make(transaction, actor, moves, request, key, "tenant.rollback", override)
         return TenantOutcome(
             tenant_id=tenant.id,
             revision=transaction.locked.revision,
@@ -164,13 +167,26 @@ def _with_reason(actor: Actor, request: RollbackRequest) -> Actor:
     return msgspec.structs.replace(actor, reason=request.reason) if request.reason else actor
 
 
-async def _quarantine(
-    transaction: TenantTransaction, moves: list[Move], actor: Actor, request: RollbackRequest
+async def _make(
+    transaction: TenantTransaction,
+    actor: Actor,
+    moves: list[Move],
+    request: RollbackRequest,
+    key: UsedKey | None,
+    action: str,
+    override: str | None,
 ) -> list[Lint]:
-    """Put what was moved away from under quarantine, if that was asked for, and say what it was."""
-    if not request.quarantine:
-        return []
-    return await quarantine_left(transaction, moves, request.reason or actor.reason)
+    """Move the pointers and remember the key; what was moved away from goes under quarantine if that was asked for.
+
+    Returns:
+        Warnings about what was put under quarantine.
+    """
+    if moves:
+        await move_documents(transaction, moves, action=action, verb="rollback", override=override)
+    warnings = await quarantine_left(transaction, moves, actor.reason) if request.quarantine else []
+    if key is not None:
+        await transaction.use_key(msgspec.structs.replace(key, revision=transaction.locked.revision))
+    return warnings
 
 
 def _key(key: str | None, ref: DocumentRef | None, request: RollbackRequest) -> UsedKey | None:
@@ -194,20 +210,15 @@ async def _used(transaction: TenantTransaction, key: UsedKey) -> UsedKey | None:
     return used
 
 
-async def _remember(transaction: TenantTransaction, key: UsedKey | None) -> None:
-    if key is not None:
-        await transaction.use_key(msgspec.structs.replace(key, revision=transaction.locked.revision))
-
-
 async def _pointer_at(transaction: TenantTransaction, ref: DocumentRef, revision: int) -> Pointer | None:
-    """Where a document's pointer stood after a revision."""
-    entry = await transaction.ledger_entry(transaction.locked.id, revision)
-    version = await find_version(transaction, ref, entry.pointers.of(ref) if entry else None)
-    if entry is None or version is None:
-        return None
-    return Pointer(
-        version=version, revision=entry.revision, updated_at=entry.occurred_at, updated_by_sub=entry.actor_sub
-    )
+    """Where a document's pointer stood after a revision, and who had moved it there: perhaps long before."""
+    for moved in await transaction.moves_of(transaction.locked.id, ref, 1, revision + 1):
+        version = await find_version(transaction, ref, moved.pointers.of(ref))
+        if version is not None:
+            return Pointer(
+                version=version, revision=moved.revision, updated_at=moved.occurred_at, updated_by_sub=moved.actor_sub
+            )
+    return None
 
 
 def _etag(pointer: Pointer | None) -> str | None:
@@ -228,14 +239,6 @@ async def _moves(transaction: TenantTransaction, wanted: Pointers) -> list[Move]
             if (before.etag if before else None) != (after.etag if after else None):
                 moves.append(Move(ref=ref, before=before, after=after))
     return moves
-
-
-def _judge(preconditions: Preconditions, ref: DocumentRef, current: Pointer | None, target: Version | None) -> bool:
-    try:
-        return judge(preconditions, current, target.etag if target else None, required=False)
-    except VersionMismatch as mismatch:
-        wanted = parse(target.text.encode()) if target else None
-        raise with_differences(mismatch, ref, current, wanted) from None
 
 
 def _judge_tenant(preconditions: Preconditions, latest: list[LedgerEntry], moves: list[Move]) -> None:

@@ -15,6 +15,7 @@ from recsys.domain.history import KNOWN_GOOD, Pointers
 if TYPE_CHECKING:
     from recsys.control.roll_back import RollbackRequest
     from recsys.domain.document import DocumentRef, Lint, Version
+    from recsys.domain.history import LedgerEntry
     from recsys.domain.ports import TenantTransaction
 
 _AHEAD: Final = timedelta(seconds=60)
@@ -59,6 +60,7 @@ async def find_pointers(
         _check_past(request.at, transaction)
         # Before the first entry nothing was current: that is a state too.
         then = await transaction.ledger_at(tenant_id, request.at)
+        await _check_what_followed(transaction, then)
         return then.pointers if then else Pointers(), []
     if request.to != KNOWN_GOOD:
         raise Unprocessable(faults=[Fault("/to", f"A tenant-wide rollback goes to {KNOWN_GOOD!r}, not to a version.")])
@@ -73,6 +75,23 @@ def _check_past(at: datetime, transaction: TenantTransaction) -> None:
     if at > transaction.now + _AHEAD:
         understood, now = (time.astimezone(UTC).isoformat(timespec="seconds") for time in (at, transaction.now))
         detail = f"Understood as {understood}, which is in the future: here it is {now}. Is the zone right?"
+        raise Unprocessable(faults=[Fault("/at", detail)])
+
+
+async def _check_what_followed(transaction: TenantTransaction, then: LedgerEntry | None) -> None:
+    """Refuse a time when the entry after the one that stood ``then`` is in the future: some clock was ahead.
+
+    It was written before now, but perhaps before the time that is asked for: then it is what stood at that time.
+    """
+    tenant_id = transaction.locked.id
+    following = await transaction.ledger_entry(tenant_id, then.revision + 1 if then else 1)
+    if following is not None and following.occurred_at > transaction.now + _AHEAD:
+        newest = (await transaction.ledger(tenant_id, 1, None))[0]
+        until = newest.occurred_at.astimezone(UTC).isoformat(timespec="seconds")
+        detail = (
+            f"A clock was ahead when revision {following.revision} was made, so that times in the history run ahead "
+            f"until {until}, and what stood then is not known. Give the revision or the version instead."
+        )
         raise Unprocessable(faults=[Fault("/at", detail)])
 
 

@@ -9,11 +9,15 @@ import msgspec
 if TYPE_CHECKING:
     from datetime import datetime
 
+STATES_AT_ONCE = 4_194_304
+"""A page of the audit log ends with the entry whose states bring it to so many characters."""
+
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Who did what to which entity, and what it was before and after.
 
     The states are JSON texts; for a document they are the document itself, so that ``before_state`` can be PUT back.
+    None: there is no such state, or it was not asked for.
     """
 
     id: int
@@ -28,9 +32,14 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str | None
     ip: str | None
     user_agent: str | None
-    before_state: msgspec.Raw | None
-    after_state: msgspec.Raw | None
     extra: msgspec.Raw
+    before_state: msgspec.Raw | None = None
+    after_state: msgspec.Raw | None = None
+
+    @property
+    def states_bytes(self) -> int:
+        """How long both states are, as far as they are here."""
+        return sum(memoryview(state).nbytes for state in (self.before_state, self.after_state) if state is not None)
 
 
 class AuditCursor(msgspec.Struct, frozen=True):

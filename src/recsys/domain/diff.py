@@ -33,7 +33,7 @@ def differences(before: Json, after: Json, pointer: str = "") -> Iterator[Differ
         yield from _objects(before, after, pointer)
     elif isinstance(before, list) and isinstance(after, list):
         yield from _arrays(before, after, pointer)
-    elif before != after or isinstance(before, bool) != isinstance(after, bool):
+    elif not _same(before, after):
         yield Difference(op="changed", pointer=pointer, before=before, after=after)
 
 
@@ -63,4 +63,14 @@ def _arrays(before: list[Json], after: list[Json], pointer: str) -> Iterator[Dif
 
 
 def _same(before: Json, after: Json) -> bool:
-    return next(differences(before, after), None) is None
+    """Whether there is no difference."""
+    return before == after and _alike(before, after)
+
+
+def _alike(before: Json, after: Json) -> bool:
+    """Whether what Python takes for equal is the same JSON: it takes True for 1."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        return all(_alike(value, after[key]) for key, value in before.items())
+    if isinstance(before, list) and isinstance(after, list):
+        return all(map(_alike, before, after))
+    return isinstance(before, bool) == isinstance(after, bool)

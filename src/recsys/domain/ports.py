@@ -89,11 +89,18 @@ class Reader(Protocol):
     async def used_key(self, tenant_id: str, key: str) -> UsedKey | None:
         """What an ``Idempotency-Key`` was used for."""
 
-    async def moves_of(self, tenant_id: str, ref: DocumentRef, limit: int) -> list[LedgerEntry]:
-        """The entries that moved this document's pointer, newest first."""
+    async def moves_of(
+        self, tenant_id: str, ref: DocumentRef, limit: int, before_revision: int | None = None
+    ) -> list[LedgerEntry]:
+        """The entries that moved this document's pointer, newest first, of those older than ``before_revision``."""
 
-    async def audit(self, tenant_id: str | None, limit: int, cursor: AuditCursor | None) -> list[AuditEntry]:
-        """Audit entries, newest first; ``tenant_id`` None: the platform's own."""
+    async def audit(
+        self, tenant_id: str | None, limit: int, cursor: AuditCursor | None, *, states: bool = True
+    ) -> list[AuditEntry]:
+        """Audit entries, newest first; ``tenant_id`` None: the platform's own.
+
+        ``states``: with the states before and after; there may be fewer entries then, see ``STATES_AT_ONCE``.
+        """
 
     async def audit_entry(self, tenant_id: str, audit_id: int) -> AuditEntry | None:
         """One audit entry of a tenant."""
@@ -148,7 +155,7 @@ class TenantTransaction(Reader, Protocol):
         """Store a key and raise the data revision."""
 
     async def revoke_api_key(self, key_id: str, at: datetime, record: AuditRecord) -> None:
-        """Mark a key revoked and raise the data revision."""
+        """Mark a key revoked and raise the data revision; a second time changes nothing."""
 
     async def invalidate(self, targets: Sequence[str], surface: str | None, record: AuditRecord) -> int:
         """Record a cache invalidation, raise the counter that replicas watch, and give the event's id."""
@@ -178,7 +185,7 @@ class ControlStore(Protocol):
         """Store a key that belongs to no tenant."""
 
     async def revoke_platform_key(self, key_id: str, at: datetime, actor: Actor, record: AuditRecord) -> None:
-        """Mark a platform key revoked. Raises NotFound when there is no such key."""
+        """Mark a platform key revoked; a second time changes nothing. Raises NotFound when there is no such key."""
 
     async def load(
         self,
@@ -190,7 +197,10 @@ class ControlStore(Protocol):
         actor: Actor,
         record: AuditRecord,
     ) -> int:
-        """Write validated rows in one transaction, all or nothing, and raise the data revision, which is returned."""
+        """Write validated rows in one transaction, all or nothing, and raise the data revision, which is returned.
+
+        ``rows`` are gone through once, on other threads than the caller's, and never held all at once.
+        """
 
 
 class TenantHead(msgspec.Struct, frozen=True, kw_only=True):

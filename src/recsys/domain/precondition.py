@@ -41,6 +41,11 @@ class Preconditions(msgspec.Struct, frozen=True, kw_only=True):
         """Whether anything is asked for at all."""
         return bool(self.if_match) or self.if_revision is not None or self.if_none_match
 
+    @property
+    def name_one_state(self) -> bool:
+        """Whether they hold for one version or one revision only, so that they fail once the pointer has moved."""
+        return self.if_revision is not None or (len(self.if_match) == 1 and ANY not in self.if_match)
+
 
 def read_preconditions(if_match: Sequence[str], if_revision: str | None, if_none_match: str | None) -> Preconditions:
     """Read the headers; ``if_match`` holds one string per header line.

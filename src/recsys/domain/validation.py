@@ -31,6 +31,9 @@ ZonedTime = Annotated[datetime, msgspec.Meta(tz=True)]
 MOST_FAULTS = 100
 """As many as anybody reads; a hostile body with a hundred thousand faults must not cost seconds and megabytes."""
 
+MOST_LETTERS = 100
+"""Of a word that may be a misspelt one: comparing takes time with its length, and nothing that is known is longer."""
+
 
 def decode(data: bytes, type_: type[T]) -> T:
     """Read strict JSON into a Struct type.
@@ -72,6 +75,8 @@ def check_time(moment: datetime, pointer: str) -> None:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """The known word that ``word`` was probably meant to be, if one is near."""
+    if len(word) > MOST_LETTERS:
+        return None
     near = difflib.get_close_matches(word.lower(), {name.lower(): name for name in known}, n=1, cutoff=0.7)
     return next((name for name in known if near and name.lower() == near[0]), None)
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from mmap import ACCESS_READ, mmap
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from recsys import __version__
-from recsys.control.publish import NewArtifact, point_to, store_artifact
+from recsys.control.publish import NewArtifact, publish
 from recsys.domain.artifact import Lineage
+from recsys.domain.canonical import parse
+from recsys.domain.manifest import read_manifest
 from recsys.pipelines.compute import Made, artifact_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from recsys.domain.access import Actor
     from recsys.domain.manifest import ArtifactKind
     from recsys.domain.ports import BlobStore, ControlStore
@@ -46,24 +51,31 @@ class Release:
 async def publish_release(
     store: ControlStore, blobs: BlobStore, actor: Actor, tenant_id: str, release: Release
 ) -> Published:
-    """Store each artifact with its record, one at a time, then point the manifest to all of them at once.
+    """Publish what was made: each artifact is read from its file as it is stored, and all are current at once.
 
     Raises:
         TenantNotFound, Frozen, NotReady: nothing that is served has changed.
+        ArtifactIncompatible: a kind that was not made and stays is missing in the store.
     """
-    uris: dict[ArtifactKind, str] = {}
+    artifacts: dict[ArtifactKind, NewArtifact] = {}
     for made in release.made:
-        content = artifact_of(release.place, release.segment, made.kind).read_bytes()
-        artifact = NewArtifact(content, _lineage(made, release))
-        uris[made.kind] = await store_artifact(blobs, tenant_id, release.surface, made.kind, artifact)
-    outcome = await point_to(store, actor, tenant_id, release.surface, uris)
+        content = _mapped(artifact_of(release.place, release.segment, made.kind))
+        artifacts[made.kind] = NewArtifact(content, _lineage(made, release))
+    outcome = await publish(store, blobs, actor, tenant_id, release.surface, artifacts)
     pointer = outcome.pointer
+    current = read_manifest(parse(pointer.version.text.encode())).current if pointer else {}
     return Published(
         manifest_version=pointer.version.etag if pointer else "",
         revision=pointer.revision if pointer else 0,
         changed=outcome.changed,
-        uris={str(kind): uri for kind, uri in uris.items()},
+        uris={str(kind): uri for kind, uri in current.items() if kind in artifacts},
     )
+
+
+def _mapped(file: Path) -> memoryview:
+    """The pages of a file: all that is made may be more than fits into memory."""
+    with file.open("rb") as opened:
+        return memoryview(mmap(opened.fileno(), 0, access=ACCESS_READ))
 
 
 def _lineage(made: Made, release: Release) -> Lineage:

@@ -10,7 +10,7 @@ from litestar import Controller, get
 
 from recsys.control.read_audit import read_audit
 from recsys.domain.access import Permission
-from recsys.domain.audit import AuditCursor, AuditEntry
+from recsys.domain.audit import STATES_AT_ONCE, AuditCursor, AuditEntry
 from recsys.domain.errors import Fault, InvalidRequest
 from recsys.domain.tenant import Tenant
 from recsys.service.call import IN_TENANT, Call, Given, Limit, Number, Time, page, read_time
@@ -60,10 +60,14 @@ class AuditController(Controller):
         before: Time = None,
         before_id: Number = None,
     ) -> AuditPage:
-        """Who did what, newest first. States before and after are shown from responder up."""
-        found = await read_audit(call.service.store, tenant.id, page(limit), _cursor(before, before_id))
+        """Who did what, newest first. States before and after are shown from responder up; large ones end a page."""
         shown = _may_see_states(call, tenant)
-        last = found[-1] if len(found) == page(limit) else None
+        found = await read_audit(call.service.store, tenant.id, page(limit), _cursor(before, before_id), states=shown)
+        last = (
+            found[-1]
+            if len(found) == page(limit) or sum(each.states_bytes for each in found) >= STATES_AT_ONCE
+            else None
+        )
         return AuditPage(
             entries=[_line(entry, states=shown) for entry in found],
             next_before=last.occurred_at if last else None,

@@ -8,8 +8,7 @@ from litestar import Response, get, post, put
 from litestar.di import Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from recsys.control.change_document import change_document
-from recsys.control.check_artifacts import check_manifest
+from recsys.control.change_document import change_document, inspect_artifacts
 from recsys.control.quarantine import STILL_LIVE
 from recsys.control.read_document import diff_versions, list_versions, read_document, read_version
 from recsys.control.roll_back import RollbackRequest, roll_back_document
@@ -91,8 +90,10 @@ class _DocumentController(QuarantineRoutes):
         require_json(dict(request.scope["headers"]))
         service = call.service
         data = await request.body()
-        await check_manifest(service.store, service.blobs, tenant, ref, data)
-        outcome = await change_document(service.store, call.actor, tenant.id, ref, data, preconditions, override)
+        await inspect_artifacts(service.store, service.blobs, tenant.id, ref, data, preconditions)
+        outcome = await change_document(
+            service.store, call.actor, tenant.id, ref, data, preconditions, override, blobs=service.blobs
+        )
         return await _served(call, outcome, waits=waits_if_told)
 
     @post("/rollback", permission=Permission.RESPOND, body=RollbackRequest, status_code=200, summary="Go back")
@@ -155,9 +156,11 @@ class _DocumentController(QuarantineRoutes):
         from_: Annotated[str, QueryParameter(name="from", description="A version, or `current`.")],
         to: FromQuery[str] = "current",
     ) -> DiffAnswer:
-        """What differs, as JSON pointers. Each side is a version or `current`."""
+        """What differs, as JSON pointers: a thousand at most, of `total`. Each side is a version or `current`."""
         found = await diff_versions(call.service.store, tenant.id, ref, _check_side(from_), _check_side(to))
-        return DiffAnswer(from_=found.from_version, to=found.to_version, differences=found.differences)
+        return DiffAnswer(
+            from_=found.from_version, to=found.to_version, differences=found.differences, total=found.total
+        )
 
 
 class ConfigController(_DocumentController):

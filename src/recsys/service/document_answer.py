@@ -19,7 +19,7 @@ class DocumentAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     tenant_id: str
     version: str | None
-    revision: int | None
+    revision: int
     updated_at: datetime | None
     updated_by: str | None
     quarantined: Quarantine | None
@@ -49,19 +49,20 @@ class VersionPage(msgspec.Struct, kw_only=True):
 
 
 class DiffAnswer(msgspec.Struct, kw_only=True, rename={"from_": "from"}):
-    """What differs between two versions."""
+    """What differs between two versions: the first of ``total`` differences."""
 
     from_: str
     to: str
     differences: list[Difference]
+    total: int
 
 
 def answer_pointer(tenant: Tenant, pointer: Pointer | None) -> DocumentAnswer:
-    """Where a document stands; no pointer: it was cleared."""
+    """Where a document stands; no pointer: it was cleared, and is at revision 0, as ``If-Revision`` has it."""
     return DocumentAnswer(
         tenant_id=tenant.id,
         version=pointer.version.etag if pointer else None,
-        revision=pointer.revision if pointer else tenant.revision,
+        revision=pointer.revision if pointer else 0,
         updated_at=pointer.updated_at if pointer else None,
         updated_by=pointer.updated_by_sub if pointer else None,
         quarantined=pointer.version.quarantined if pointer else None,

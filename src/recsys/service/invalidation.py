@@ -10,15 +10,13 @@ from litestar import Controller, post
 from msgspec import Meta
 
 from recsys.control.converge import CAP_S, Receipt
-from recsys.control.invalidate import confirm_invalidation, invalidate
+from recsys.control.invalidate import Target, confirm_invalidation, invalidate
 from recsys.domain.access import Permission
 from recsys.domain.errors import NotReady, TenantNotFound
 from recsys.domain.names import Surface
 from recsys.domain.tenant import Tenant
 from recsys.service.call import IN_TENANT, Call, Given
 from recsys.service.state import Service
-
-Target = Literal["config", "rules", "popularity"]
 
 
 class Invalidation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

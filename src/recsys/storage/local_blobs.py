@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from recsys.domain.errors import ArtifactIncompatible, ArtifactStoreNotReady, NotFound
 from recsys.domain.ports import BlobInfo
@@ -16,39 +17,49 @@ from recsys.storage.blob_names import check_content, check_name, check_prefix, c
 from recsys.storage.whole_file import IN_THE_MAKING, map_file, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from recsys.storage.marks import Marks
 
+T = TypeVar("T")
+
 _ABANDONED_SECONDS: Final = 86_400
+_THREADS: Final = 4
 
 
 class LocalBlobStore:
-    """The ``BlobStore`` port over a directory. What a run has hashed is in its ``marks``."""
+    """The ``BlobStore`` port over a directory. What a run has hashed is in its ``marks``.
+
+    It has threads of its own: a mount that hangs keeps those that asked it, and must not take everybody else's.
+    """
 
     def __init__(self, root: Path, marks: Marks, *, max_bytes: int) -> None:
         self._root = root
         self._marks = marks
         self._max_bytes = max_bytes
+        self._threads = ThreadPoolExecutor(_THREADS, "blobs")
 
     async def put(self, name: str, content: bytes | memoryview) -> None:
         check_size(check_name(name), len(content), self._max_bytes)
-        await asyncio.to_thread(self._put, name, content)
+        await self._run(self._put, name, content)
 
     async def get(self, name: str) -> memoryview:
-        return await asyncio.to_thread(self._get, check_name(name))
+        return await self._run(self._get, check_name(name))
 
     async def find(self, name: str) -> BlobInfo | None:
-        return await asyncio.to_thread(self._find, check_name(name))
+        return await self._run(self._find, check_name(name))
 
     async def list_below(self, prefix: str) -> list[BlobInfo]:
-        return await asyncio.to_thread(self._list_below, check_prefix(prefix))
+        return await self._run(self._list_below, check_prefix(prefix))
 
     async def forget(self, name: str) -> None:
-        await asyncio.to_thread(self._forget, check_name(name))
+        await self._run(self._forget, check_name(name))
 
     async def delete(self, name: str) -> None:
-        await asyncio.to_thread(self._delete, check_name(name))
+        await self._run(self._delete, check_name(name))
+
+    async def _run(self, work: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
 
     def _put(self, name: str, content: bytes | memoryview) -> None:
         with self._asking():

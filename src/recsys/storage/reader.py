@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, or_, select
 
+from recsys.domain.audit import STATES_AT_ONCE
 from recsys.domain.document import KINDS, Pointer, VersionInfo
 from recsys.domain.errors import TenantNotFound
 from recsys.domain.history import UsedKey
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from recsys.domain.tenant import Tenant
 
 MOVES_PAGE = 200
+_AUDIT_STATES = (audit_log.c.before_state, audit_log.c.after_state)
+_AUDIT_FACTS = tuple(column for column in audit_log.c if column not in set(_AUDIT_STATES))
 
 
 class SqlReader:
@@ -152,11 +155,13 @@ class SqlReader:
         row = (await self._connection.execute(query)).one_or_none()
         return None if row is None else UsedKey(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
 
-    async def moves_of(self, tenant_id: str, ref: DocumentRef, limit: int) -> list[LedgerEntry]:
-        """The entries that moved this document's pointer, newest first."""
+    async def moves_of(
+        self, tenant_id: str, ref: DocumentRef, limit: int, before_revision: int | None = None
+    ) -> list[LedgerEntry]:
+        """The entries that moved this document's pointer, newest first, of those older than ``before_revision``."""
         moves: list[LedgerEntry] = []
         newer: LedgerEntry | None = None
-        before: int | None = None
+        before = before_revision
         while len(moves) < limit:
             page = await self.ledger(tenant_id, MOVES_PAGE, before)
             for entry in page:
@@ -170,15 +175,25 @@ class SqlReader:
             before = page[-1].revision
         return moves[:limit]
 
-    async def audit(self, tenant_id: str | None, limit: int, cursor: AuditCursor | None) -> list[AuditEntry]:
-        """Audit entries, newest first; ``tenant_id`` None: the platform's own."""
+    async def audit(
+        self, tenant_id: str | None, limit: int, cursor: AuditCursor | None, *, states: bool = True
+    ) -> list[AuditEntry]:
+        """Audit entries, newest first; see the port. States are large, so they are read only to be shown."""
         log = audit_log.c
-        query = select(audit_log).where(log.tenant_id == tenant_id)
+        mine = [log.tenant_id == tenant_id]
         if cursor is not None:
             same_time = and_(log.occurred_at == cursor.before, log.id < cursor.before_id)
-            query = query.where(or_(log.occurred_at < cursor.before, same_time))
-        found = await self._connection.execute(query.order_by(log.occurred_at.desc(), log.id.desc()).limit(limit))
-        return [rows.to_audit_entry(row) for row in found]
+            mine.append(or_(log.occurred_at < cursor.before, same_time))
+        newest = select(*_AUDIT_FACTS).where(*mine).order_by(log.occurred_at.desc(), log.id.desc())
+        if not states:
+            return [rows.to_audit_entry(row) for row in await self._connection.execute(newest.limit(limit))]
+        entries: list[AuditEntry] = []
+        async with self._connection.stream(newest.add_columns(*_AUDIT_STATES).limit(limit)) as found:
+            async for row in found:
+                entries.append(rows.to_audit_entry(row))
+                if sum(each.states_bytes for each in entries) >= STATES_AT_ONCE:
+                    break
+        return entries
 
     async def audit_entry(self, tenant_id: str, audit_id: int) -> AuditEntry | None:
         """One audit entry of a tenant."""

@@ -164,10 +164,10 @@ class SqlTenantTransaction(SqlReader):
         await self._audit(record)
 
     async def revoke_api_key(self, key_id: str, at: datetime, record: AuditRecord) -> None:
-        """Mark a key revoked and raise the data revision."""
-        await revoke_key(self._connection, self.locked.id, key_id, at)
-        await self._raise_data_revision()
-        await self._audit(record)
+        """Mark a key revoked and raise the data revision; a second time changes nothing."""
+        if await revoke_key(self._connection, self.locked.id, key_id, at):
+            await self._raise_data_revision()
+            await self._audit(record)
 
     async def invalidate(self, targets: Sequence[str], surface: str | None, record: AuditRecord) -> int:
         """Record a cache invalidation, raise the counter that replicas watch, and give the event's id."""
@@ -305,8 +305,8 @@ def new_audit_entry(
     return added(audit_log, values)
 
 
-async def revoke_key(connection: AsyncConnection, tenant_id: str | None, key_id: str, at: datetime) -> None:
-    """Mark a key revoked; a second time changes nothing.
+async def revoke_key(connection: AsyncConnection, tenant_id: str | None, key_id: str, at: datetime) -> bool:
+    """Mark a key revoked, and say whether it was in force until now.
 
     Raises:
         NotFound: this tenant (None: the platform) has no such key.
@@ -315,7 +315,8 @@ async def revoke_key(connection: AsyncConnection, tenant_id: str | None, key_id:
     known = await connection.execute(select(func.count()).select_from(api_keys).where(*mine))
     if not known.scalar_one():
         raise NotFound(f"There is no API key {key_id}.")
-    await connection.execute(update(api_keys).where(*mine, api_keys.c.revoked_at.is_(None)).values(revoked_at=at))
+    in_force = update(api_keys).where(*mine, api_keys.c.revoked_at.is_(None))
+    return bool((await connection.execute(in_force.values(revoked_at=at))).rowcount)
 
 
 def _after(pointers: Pointers, moves: Sequence[Move]) -> Pointers:

@@ -27,7 +27,8 @@ async def write(connection: AsyncConnection, *writes: Write) -> None:
     Only writes of different tables go together: the same parameter cannot be two things.
     """
     statements = tuple(statement for statement, _ in writes)
-    if connection.dialect.name == "postgresql" and len(set(statements)) == len(statements):
+    tables = {statement.table for statement in statements}
+    if connection.dialect.name == "postgresql" and len(tables) == len(statements):
         given = {name: value for _, values in writes for name, value in values.items()}
         await connection.execute(_together(statements), given)
         return

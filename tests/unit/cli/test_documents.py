@@ -42,6 +42,7 @@ DIFF = httpx.Response(
             {"op": "changed", "pointer": "/weights/pop", "before": 1, "after": 2},
             {"op": "added", "pointer": "/flags", "after": {"x": True}},
         ],
+        "total": 1_002,
     },
 )
 
@@ -78,6 +79,7 @@ def test_put_sends_what_was_current_a_moment_ago_and_shows_what_changed(config: 
     assert f"config: {OLD} → {NEW} (revision 8)" in result.stdout
     assert "~ /weights/pop: 1 → 2" in result.stdout
     assert '+ /flags: {"x": true}' in result.stdout
+    assert "… and 1,000 more" in result.stdout
     assert "! W: Careful. (/x)" in result.stdout
 
 
@@ -194,8 +196,8 @@ def test_rollback_is_bound_to_what_it_says_it_replaced(config: Service) -> None:
 
 
 def test_rollback_that_clears_says_so(config: Service) -> None:
-    config.on(f"POST {CONFIG}/rollback", _changed(version=None))
-    assert f"config: {OLD} → nothing (cleared)" in run("config", "rollback", "--revision", "0", *AT).stdout
+    config.on(f"POST {CONFIG}/rollback", _changed(version=None, revision=0))
+    assert f"config: {OLD} → nothing (cleared)\n" in run("config", "rollback", "--revision", "0", *AT).stdout
 
 
 @pytest.mark.parametrize("targets", [(), ("--revision", "1", "--steps", "1")])

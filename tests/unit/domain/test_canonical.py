@@ -2,6 +2,7 @@
 
 import pytest
 
+from recsys.domain import canonical
 from recsys.domain.canonical import InvalidJson, canonicalise, content_hash, has_plain_keys, parse
 
 GOLDEN = [
@@ -99,3 +100,31 @@ def test_sixty_four_levels_are_allowed() -> None:
 )
 def test_the_quick_look_never_calls_a_doubled_key_plain(text: bytes, plain: bool) -> None:
     assert has_plain_keys(text) is plain
+
+
+def test_a_long_list_of_small_numbers_takes_no_call_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[object] = []
+    check = canonical.check
+
+    def counted(value: object, pointer: str = "", depth: int = 0) -> None:
+        calls.append(value)
+        check(value, pointer, depth)
+
+    monkeypatch.setattr(canonical, "check", counted)
+    monkeypatch.setattr(canonical, "_parse_int", calls.append)
+    parse(b"[" + b"0,-7,1.5,[]," * 1_000 + b"9]")
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("item", [b"0", b'""', b"1.5", b"null", b"{}"])
+def test_an_entry_of_the_deepest_list_is_too_deep_however_small(item: bytes) -> None:
+    assert parse(b"[" * 64 + item + b"]" * 64)
+    with pytest.raises(InvalidJson, match="deeper"):
+        parse(b"[" * 65 + item + b"]" * 65)
+
+
+@pytest.mark.parametrize("number", [b"9007199254740992", b"-9007199254740992", b"9007199254740992.0", b"1e400"])
+def test_a_number_that_is_too_large_is_refused_among_small_ones(number: bytes) -> None:
+    with pytest.raises(InvalidJson, match="too large") as caught:
+        parse(b"[0, 1, " + number + b"]")
+    assert caught.value.faults[0].pointer == "/2"

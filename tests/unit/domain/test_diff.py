@@ -21,7 +21,24 @@ from recsys.domain.diff import differences
         ([1, 1], [1], ["removed /1"]),
         ([], {}, ["changed "]),
         (None, False, ["changed "]),
+        ([[1]], [[2]], ["changed /0/0"]),
+        ([[1], [2]], [[0], [1], [2]], ["added /0"]),
+        ([[1, [2, 3]], [4]], [[1, [2]], [4]], ["removed /0/1/1"]),
+        ([[1]], [[True]], ["changed /0/0"]),
+        ([{"a": [0]}, {"b": 1}], [{"a": [False]}, {"b": 1}], ["changed /0/a/0"]),
+        ([[1]], [[1.0]], []),
+        ([[]], [{}], ["changed /0"]),
+        ([{"a": 1}], [{"b": 1}], ["removed /0/a", "added /0/b"]),
     ],
 )
 def test_differences(before: Json, after: Json, expected: list[str]) -> None:
     assert [f"{each.op} {each.pointer}" for each in differences(before, after)] == expected
+
+
+def test_arrays_in_arrays_are_compared_as_deep_as_documents_go() -> None:
+    before: Json = 1
+    after: Json = 2
+    for _ in range(60):
+        before, after = [before], [after]
+
+    assert [each.pointer for each in differences(before, after)] == ["/0" * 60]

@@ -6,7 +6,7 @@ from recsys.domain.canonical import Json
 from recsys.domain.document import CONFIG, MANIFEST, RULES, DocumentKind
 from recsys.domain.errors import InvalidRequest
 from recsys.domain.recommend import RecommendRequest
-from recsys.domain.validation import MOST_FAULTS, convert
+from recsys.domain.validation import MOST_FAULTS, convert, did_you_mean
 
 HOSTILE: Json = {f"key-{n}": n for n in range(20_000)}
 
@@ -38,3 +38,9 @@ def test_so_does_a_hostile_document(kind: DocumentKind, value: Json) -> None:
 )
 def test_a_choice_is_told_with_what_was_sent(kind: DocumentKind, value: Json, said: str) -> None:
     assert next(kind.faults(value)).detail.endswith(said)
+
+
+def test_no_near_miss_is_looked_for_of_a_word_without_end() -> None:
+    assert did_you_mean("surfce", ["surface"]) == "surface"
+    assert did_you_mean("a" * 100, ["a" * 101]) == "a" * 101
+    assert did_you_mean("a" * 101, ["a" * 101]) is None
