@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from recsys.control.load_rows import read_rows
+from recsys.control.row_file import read_rows
 from recsys.domain.catalogue import ROW_KEYS, ROW_TYPES, Dataset
 from recsys.domain.config import DEFAULT_WEIGHTS, KNOWN_FLAGS, Config, config_mistakes
 from recsys.domain.rules import KEY_ALIASES, VALUE_ALIASES, Rule, read_rules, rules_mistakes

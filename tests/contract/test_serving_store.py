@@ -2,24 +2,29 @@
 
 import io
 import json
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from random import Random
 
 import pytest
 from sqlalchemy import ColumnElement, literal_column, update
 
 from recsys.control.invalidate import Target, invalidate
-from recsys.control.load_rows import Load, LoadFormat, LoadOutcome, load_rows
+from recsys.control.load_rows import Load, LoadOutcome, load_rows
 from recsys.control.manage_keys import create_key, list_keys, revoke_key
 from recsys.control.manage_tenants import create_tenant, update_tenant
 from recsys.control.read_audit import read_audit
 from recsys.control.read_document import read_document
+from recsys.control.row_file import LoadFormat
 from recsys.domain.access import Actor, Role
 from recsys.domain.api_key import hash_key
-from recsys.domain.catalogue import Dataset, LoadMode
+from recsys.domain.audit import AuditRecord
+from recsys.domain.catalogue import MOST_PAIR_BYTES, Dataset, LoadMode, Popularity, Row
 from recsys.domain.document import DocumentRef
-from recsys.domain.errors import InvalidRequest, NotFound, TenantNotFound, Unprocessable
+from recsys.domain.errors import InvalidRequest, NotFound, NotReady, TenantNotFound, Unprocessable
 from recsys.domain.ports import TenantHead
 from recsys.domain.tenant import Tenant, TenantSettings
+from recsys.storage import load as load_module
 from recsys.storage.control_store import SqlControlStore
 from recsys.storage.engine import Database
 from recsys.storage.schema import api_keys, surfaces, tenants
@@ -120,6 +125,54 @@ async def test_a_file_with_faults_names_each_line_and_writes_nothing(
     assert (await serving_store.surface_rows(tenant.id, "home")).popularity == []
 
 
+async def test_many_and_long_rows_are_written_in_several_steps(
+    store: SqlControlStore,
+    serving_store: SqlServingStore,
+    actor: Actor,
+    tenant: Tenant,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(load_module, "CHUNK_ROWS", 4)
+    monkeypatch.setattr(load_module, "CHUNK_CHARACTERS", 1_000)
+    rows: list[dict[str, object]] = [{"item_id": f"i{n}", "title": "x" * (n % 3 * 400)} for n in range(30)]
+    assert (await load(store, actor, tenant, "items", rows)).rows == 30
+    found = await serving_store.surface_rows(tenant.id, "home")
+    assert {item.item_id for item in found.items} == {row["item_id"] for row in rows}
+
+
+async def test_a_load_that_breaks_off_after_the_first_rows_writes_nothing(
+    store: SqlControlStore,
+    serving_store: SqlServingStore,
+    actor: Actor,
+    tenant: Tenant,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(load_module, "CHUNK_ROWS", 2)
+
+    def rows() -> Iterator[Row]:
+        yield from (Popularity(item_id=f"i{n}", day=date(2026, 1, 1), score=1) for n in range(5))
+        raise OSError("the file cannot be read any more")
+
+    record = AuditRecord(action="popularity.load", entity_type="popularity", entity_id="home")
+    with pytest.raises(NotReady):
+        await store.load(tenant.id, "home", "popularity", rows(), "upsert", actor, record)
+    assert (await serving_store.surface_rows(tenant.id, "home")).popularity == []
+    assert (await head_of(serving_store, tenant)).tenant.data_revision == 0
+
+
+async def test_the_longest_pair_of_ids_can_be_stored(
+    store: SqlControlStore, serving_store: SqlServingStore, actor: Actor, tenant: Tenant
+) -> None:
+    letters = Random(1)  # what repeats would be compressed, and so be shorter
+    ids = ["".join(chr(letters.randrange(0x20000, 0x2A6DF)) for _ in range(count)) for count in (512, 113)]
+    assert sum(len(each.encode()) for each in ids) == MOST_PAIR_BYTES
+    row = {"item_id": ids[0], "neighbor_id": ids[1], "day": "2026-01-01", "score": 1}
+    load_ = Load("s" * 64, "cooc", "ndjson")
+    await load_rows(store, actor, tenant.id, load_, io.BytesIO(json.dumps(row).encode()))
+    rows = await serving_store.surface_rows(tenant.id, "s" * 64)
+    assert [covisit[:2] for covisit in rows.covisits] == [tuple(ids)]
+
+
 async def test_csv_is_understood_too(
     store: SqlControlStore, serving_store: SqlServingStore, actor: Actor, tenant: Tenant
 ) -> None:
@@ -189,6 +242,19 @@ async def test_keys_come_and_go(
         await revoke_key(store, clock, actor, tenant.id, platform.id)
     for entry in await read_audit(store, tenant.id, 10, None):
         assert secret not in repr(entry)
+
+
+async def test_revoking_a_key_again_changes_nothing(
+    store: SqlControlStore, serving_store: SqlServingStore, clock: FakeClock, actor: Actor, tenant: Tenant
+) -> None:
+    for owner, role in ((tenant.id, Role.VIEWER), (None, Role.PLATFORM)):
+        key_id = (await create_key(store, clock, actor, owner, "x", role))[0].id
+        await revoke_key(store, clock, actor, owner, key_id)
+        keys, audit = await list_keys(store, owner), await read_audit(store, owner, 10, None)
+        await revoke_key(store, clock, actor, owner, key_id.upper())  # and an id is the same in either case
+        assert await list_keys(store, owner) == keys
+        assert await read_audit(store, owner, 10, None) == audit
+    assert (await head_of(serving_store, tenant)).tenant.data_revision == 2
 
 
 async def test_platform_keys_and_tenant_keys_have_their_own_roles(

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from recsys.control.row_file import RowFile
+from recsys.domain.catalogue import SurfaceRows
+from recsys.service.state import LOADS_AT_A_TIME
+from recsys.storage.serving_store import SqlServingStore
 from tests.http.conftest import DEVELOPER, assert_problem, build, load, recommend_body
 
 TENANT = "/v1/admin/tenants/demo"
@@ -29,6 +35,49 @@ async def test_a_load_is_served_before_it_is_answered(dev: httpx.AsyncClient) ->
     answer = (await dev.post("/v1/recommend", json=recommend_body())).json()
     assert [item["item_id"] for item in answer["items"]] == ["b", "a"]
     assert answer["meta"]["data_revision"] == loaded.json()["data_revision"]
+
+
+async def test_a_load_is_answered_while_the_signals_of_another_tenant_are_read(
+    dev: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = (await dev.post("/v1/admin/tenants", json={"external_id": "other"})).json()["id"]
+    reading, go_on, read = asyncio.Event(), asyncio.Event(), SqlServingStore.surface_rows
+
+    async def slow(store: SqlServingStore, tenant_id: str, surface: str, *, items_only: bool = False) -> SurfaceRows:
+        if tenant_id == other:
+            reading.set()
+            await go_on.wait()
+        return await read(store, tenant_id, surface, items_only=items_only)
+
+    monkeypatch.setattr(SqlServingStore, "surface_rows", slow)
+    of_the_other = asyncio.create_task(load(dev, ITEMS.replace("demo", "other"), '{"item_id": "a"}'))
+    await reading.wait()
+    try:
+        async with asyncio.timeout(5):
+            assert (await load(dev, ITEMS, '{"item_id": "a"}')).status_code == 200
+        assert not of_the_other.done()
+    finally:
+        go_on.set()
+        await of_the_other
+
+
+async def test_loads_take_turns_and_leave_threads_for_everybody_else(
+    dev: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work, most, check = 0, 0, RowFile.check
+
+    def counted(file: RowFile) -> int:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        time.sleep(0.05)
+        at_work -= 1
+        return check(file)
+
+    monkeypatch.setattr(RowFile, "check", counted)
+    answers = await asyncio.gather(*(load(dev, ITEMS, f'{{"item_id": "{n}"}}') for n in range(8)))
+    assert [answer.status_code for answer in answers] == [200] * 8
+    assert most == LOADS_AT_A_TIME
 
 
 async def test_csv_with_lists_objects_and_empty_cells(dev: httpx.AsyncClient) -> None:

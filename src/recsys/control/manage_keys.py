@@ -59,7 +59,8 @@ async def list_keys(store: ControlStore, tenant_id: str | None) -> list[ApiKey]:
 
 
 async def revoke_key(store: ControlStore, clock: Clock, actor: Actor, tenant_id: str | None, key_id: str) -> None:
-    """Take a key out of use. Raises NotFound when there is no such key."""
+    """Take a key out of use; a second time changes nothing. Raises NotFound when there is no such key."""
+    key_id = key_id.lower()  # an id is a UUID, and SQLite compares its text
     record = AuditRecord(action="api_key.revoke", entity_type="api_key", entity_id=key_id)
     if tenant_id is None:
         await store.revoke_platform_key(key_id, clock.now(), actor, record)

@@ -49,6 +49,10 @@ class Popularity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     score: Score
 
 
+MOST_PAIR_BYTES = 2_500
+"""Of both ids of a co-visit in UTF-8: they stand in one entry of an index, for which PostgreSQL has 2,704 bytes."""
+
+
 class Covisit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How often ``neighbor_id`` went with ``item_id`` on one UTC day. Directed: load both ways if you mean both."""
 
@@ -56,6 +60,11 @@ class Covisit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     neighbor_id: ItemId
     day: date
     score: Score
+
+    @property
+    def pair_bytes(self) -> int:
+        """How long both ids are together, in UTF-8."""
+        return len(self.item_id.encode()) + len(self.neighbor_id.encode())
 
 
 Row = Item | Popularity | Covisit

@@ -9,7 +9,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recsys.control.load_rows import read_rows
+from recsys.control.row_file import read_rows
 from recsys.domain.catalogue import Item
 from recsys.domain.errors import InvalidRequest
 from recsys.pipelines.errors import PipelineError
@@ -19,16 +19,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FIELDS = frozenset(Item.__struct_fields__)
+_VECTORS = ["item_id", "vector"]
 
 
 def read_catalog(path: Path) -> pa.Table:
     """Items as ``PUT /v1/admin/tenants/{t}/items`` takes them: JSON lines, CSV, or Parquet with the same columns.
 
     Raises:
-        PipelineError: naming the line that is wrong.
+        PipelineError: naming the line or the item that is wrong; the file cannot be read, or has no items.
     """
     readers = {".parquet": _parquet_items, ".csv": _csv_items}
-    return catalog(readers.get(path.suffix.lower(), _json_items)(path))
+    try:
+        items = catalog(readers.get(path.suffix.lower(), _json_items)(path))
+    except (OSError, pa.ArrowException) as error:
+        raise PipelineError(f"{path} cannot be read: {error}", "Is it whole, and what its name says?") from error
+    if items.num_rows == 0:
+        raise PipelineError(f"{path} has no items.", "Leave --catalog out to keep the one that is served.")
+    return items
 
 
 def read_vectors(path: Path) -> pa.Table:
@@ -38,12 +45,13 @@ def read_vectors(path: Path) -> pa.Table:
         PipelineError: it cannot be read, or lacks one.
     """
     try:
-        table = pq.read_table(path, columns=["item_id", "vector"])
-    except (OSError, ValueError) as error:
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            if not {*_VECTORS} <= {*names}:
+                raise PipelineError(f"{path} lacks item_id or vector; it has {', '.join(names)}.")
+            return file.read(_VECTORS).select(_VECTORS)
+    except (OSError, pa.ArrowException) as error:
         raise PipelineError(f"{path} cannot be read: {error}", "It is Parquet with item_id and vector.") from error
-    if table.column_names != ["item_id", "vector"]:
-        raise PipelineError(f"{path} lacks item_id or vector; it has {', '.join(pq.read_schema(path).names)}.")
-    return table
 
 
 def _json_items(path: Path) -> Iterator[Item]:
@@ -53,7 +61,7 @@ def _json_items(path: Path) -> Iterator[Item]:
             if line.strip():
                 try:
                     yield decode(line)
-                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                     raise PipelineError(f"{path}:{number}: {error}", "Correct the line, or take it out.") from None
 
 

@@ -87,7 +87,7 @@ class TenantKeysController(Controller):
 
     @delete("/{key_id:str}", permission=Permission.MANAGE_KEYS, summary="Revoke a key")
     async def revoke(self, call: Given[Call], tenant: Given[Tenant], key_id: FromPath[str]) -> None:
-        """Revoke a key of the tenant; requests with it fail from now on."""
+        """Revoke a key of the tenant. Requests with it fail at this worker now, at others when they have read of it."""
         await _revoke(call, tenant.id, key_id)
 
 
@@ -111,7 +111,7 @@ class PlatformKeysController(Controller):
 
     @delete("/{key_id:str}", summary="Revoke a platform key")
     async def revoke(self, call: Given[Call], key_id: FromPath[str]) -> None:
-        """Revoke a platform key; requests with it fail from now on."""
+        """Revoke a platform key. Requests with it fail at this worker now, at others when they have read of it."""
         call.principal.require(Permission.MANAGE_TENANTS)
         await _revoke(call, None, key_id)
 

@@ -1,15 +1,16 @@
-"""Bulk loads over HTTP: the body is spooled as it arrives, then read whole before a row is written."""
+"""Bulk loads over HTTP: the body is spooled as it arrives, then checked whole before a row is written."""
 
 from __future__ import annotations
 
 from tempfile import SpooledTemporaryFile
-from typing import IO, Annotated, BinaryIO, Literal, cast
+from typing import IO, Annotated, BinaryIO, cast
 
 import msgspec
 from litestar import Controller, put
 from litestar.params import FromPath, QueryParameter
 
 from recsys.control.load_rows import Load, load_rows
+from recsys.control.row_file import LoadFormat
 from recsys.domain.access import Permission
 from recsys.domain.catalogue import Covisit, Dataset, Item, LoadMode, Popularity
 from recsys.domain.errors import NotFound, PayloadTooLarge, UnsupportedMediaType
@@ -17,8 +18,7 @@ from recsys.domain.tenant import Tenant
 from recsys.service.call import IN_TENANT, AnyRequest, Call, Given, SurfaceName, check_surface
 from recsys.service.content_type import media_type
 
-Format = Literal["ndjson", "csv"]
-FORMATS: dict[str, Format] = {
+FORMATS: dict[str, LoadFormat] = {
     "application/x-ndjson": "ndjson",
     "application/jsonl": "ndjson",
     "text/csv": "csv",
@@ -89,12 +89,13 @@ async def _load(request: AnyRequest, call: Call, tenant: Tenant, load: Load) -> 
     check_surface(load.surface)
     with SpooledTemporaryFile(max_size=service.limits.spool_bytes) as spool:
         await _spool(request, spool, service.limits.load_bytes)
-        outcome = await load_rows(service.store, call.actor, tenant.id, load, cast("BinaryIO", spool))
-    await service.replica.catch_up()
+        async with service.loading:
+            outcome = await load_rows(service.store, call.actor, tenant.id, load, cast("BinaryIO", spool))
+    await service.replica.catch_up(tenant.id)
     return msgspec.convert(outcome, LoadAnswer, from_attributes=True)
 
 
-def _format(request: AnyRequest) -> Format:
+def _format(request: AnyRequest) -> LoadFormat:
     said = media_type(dict(request.scope["headers"]))
     if said not in FORMATS:
         raise UnsupportedMediaType(f"Send rows as {' or '.join(FORMATS)}, not {(said or 'an unnamed type')[:100]!r}.")

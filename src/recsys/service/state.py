@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from recsys.serving.replica import Replica
 
 MIB = 1024 * 1024
+LOADS_AT_A_TIME = 2
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Limits:
 class Service:
     """The parts that handlers work with. ``close`` gives back what was opened for them.
 
-    ``subjects`` names users as ``log`` does.
+    ``subjects`` names users as ``log`` does. ``loading``: loads take turns, since each keeps a thread busy for long.
     """
 
     store: ControlStore
@@ -48,6 +50,7 @@ class Service:
     subjects: SubjectKeys
     close: Callable[[], Awaitable[None]]
     request_ids: RequestIds = field(default_factory=RequestIds)
+    loading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOADS_AT_A_TIME))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -95,10 +95,10 @@ class SqlControlStore:
             await write_audit(connection, actor, record, key.created_at, None, None)
 
     async def revoke_platform_key(self, key_id: str, at: datetime, actor: Actor, record: AuditRecord) -> None:
-        """Mark a platform key revoked. Raises NotFound when there is no such key."""
+        """Mark a platform key revoked; a second time changes nothing. Raises NotFound when there is no such key."""
         async with self._writing() as connection:
-            await revoke_key(connection, None, key_id, at)
-            await write_audit(connection, actor, record, at, None, None)
+            if await revoke_key(connection, None, key_id, at):
+                await write_audit(connection, actor, record, at, None, None)
 
     async def load(
         self,
@@ -111,7 +111,8 @@ class SqlControlStore:
         record: AuditRecord,
     ) -> int:
         """Write validated rows, all or nothing, and raise the data revision, which is returned."""
-        # Loads queue among themselves and take the tenant's row last, so that a change never waits for a whole load.
+        # On PostgreSQL loads of a tenant queue among themselves and take its row last, so that a change does not wait
+        # for a whole load. SQLite has one writer: there everything that writes waits.
         async with self._writing(f"load {tenant_id}") as connection:
             if self._database.is_postgresql:
                 await connection.execute(text(f"set local lock_timeout = '{PATIENCE_S}s'"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from recsys.domain.catalogue import Dataset, LoadMode, Row
 
-CHUNK = 5_000
+CHUNK_ROWS = 5_000
+CHUNK_CHARACTERS = 4_194_304
 
 
 async def write_rows(
@@ -34,8 +35,9 @@ async def write_rows(
         await connection.execute(delete(table).where(table.c.tenant_id == tenant_id, table.c.namespace == surface))
     statement = _upsert(connection, table, ("tenant_id", "namespace", *ROW_KEYS[dataset]))
     address = {"tenant_id": tenant_id, "namespace": surface}
-    for chunk in _chunks(rows):
-        await connection.execute(statement, [address | to_columns(row) for row in chunk])
+    chunks = _chunks(rows, address)
+    while chunk := await asyncio.to_thread(next, chunks, None):  # rows may be decoded only now, which takes its time
+        await connection.execute(statement, chunk)
     return await _raise_data_revision(connection, tenant_id, surface)
 
 
@@ -85,7 +87,16 @@ async def _raise_data_revision(connection: AsyncConnection, tenant_id: str, surf
     return int(data_revision)
 
 
-def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    iterator = iter(rows)
-    while chunk := list(islice(iterator, CHUNK)):
+def _chunks(rows: Iterable[Row], address: dict[str, str]) -> Iterator[list[dict[str, Any]]]:
+    """Rows as columns, so many at a time that they are neither many nor long in all."""
+    chunk: list[dict[str, Any]] = []
+    characters = 0
+    for row in rows:
+        columns = to_columns(row)
+        characters += sum(len(value) for value in columns.values() if isinstance(value, str))
+        chunk.append(address | columns)
+        if len(chunk) >= CHUNK_ROWS or characters >= CHUNK_CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
         yield chunk

@@ -126,7 +126,7 @@ class LogWriter:
             self._more_to_forget = (self._settings.directory / NAME).exists()
         if self._more_to_forget:
             self._more_to_forget = False  # should it fail: not again before the next hour
-            self._more_to_forget = self._seen.prune(before)
+            self._more_to_forget = self._seen.prune(before, now.date())
 
     def close(self) -> None:
         """Let go of the index."""

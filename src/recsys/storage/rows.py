@@ -95,7 +95,8 @@ def to_audit_entry(row: Row[Any]) -> AuditEntry:
     """A row of the audit log; states stay the texts they are, and one that is no JSON becomes a text in JSON."""
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
     for name in ("before_state", "after_state", "extra"):
-        values[name] = None if values[name] is None else _raw(values[name])
+        if values.get(name) is not None:
+            values[name] = _raw(values[name])
     return AuditEntry(**values)
 
 

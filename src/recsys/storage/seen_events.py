@@ -27,8 +27,11 @@ select json_group_array(value) from json_each(?2)
 where exists (select 1 from seen where tenant_id = ?1 and event_id = value)
 """
 _ADD = "insert or ignore into seen (tenant_id, event_id, day) select ?1, value, ?3 from json_each(?2)"
-# Rows stand in the order in which they came, so the oldest are found without an index of days.
-_PRUNE = "delete from seen where day < ?1 and rowid in (select rowid from seen order by rowid limit ?2)"
+# Rows stand in the order in which they came, so the oldest are found at the beginning, without an index of days. Those
+# of days to come are from when the clock was ahead, and must not stand in the way for as long as it was.
+_PRUNE = """
+delete from seen where day < ?1 and rowid in (select rowid from seen where day <= ?2 order by rowid limit ?3)
+"""
 _SCHEMA = "create table if not exists seen (tenant_id text, event_id text, day text, primary key (tenant_id, event_id))"
 
 
@@ -75,10 +78,11 @@ class SeenEvents:
         """Remember ids."""
         self._open().execute(_ADD, (tenant_id, _listed(event_ids), day.isoformat()))
 
-    def prune(self, before: date) -> bool:
+    def prune(self, before: date, today: date) -> bool:
         """Forget some of what was added on the days before; whether there may be more."""
         with self.changing():
-            return self._open().execute(_PRUNE, (before.isoformat(), PRUNED_AT_ONCE)).rowcount == PRUNED_AT_ONCE
+            days = (before.isoformat(), today.isoformat())
+            return self._open().execute(_PRUNE, (*days, PRUNED_AT_ONCE)).rowcount > 0
 
     def close(self) -> None:
         """Let go of the file; the next use opens it again."""
