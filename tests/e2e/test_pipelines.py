@@ -17,6 +17,7 @@ from recsys.artifacts.codec import decode
 from recsys.cli.commands import build_app
 from recsys.cli.pipeline_session import PipelineSession
 from recsys.domain.subject import subject_key
+from recsys.pipelines.place import Place
 from tests.support.databases import SqliteTemplate
 from tests.support.effort import effort
 from tests.support.object_store import fresh_prefix, object_store, tamper
@@ -125,6 +126,21 @@ def test_a_run_that_is_killed_leaves_what_is_served_and_goes_on_from_its_last_ch
     (shop.directory / "work").rename(shop.directory / "put away")
     assert "current already" in shop.run().stdout
     assert shop.manifest() == resumed
+
+
+def test_a_second_run_of_a_surface_is_told_who_is_at_work_and_leaves_that_one_alone(shop: Shop) -> None:
+    shop.put()
+    place = Place.of(shop.directory / "work", shop.tenant["id"], "home")
+    with place.alone("process 4711"):
+        unfinished = place.at("staged", ".a.part", "rows.parquet")
+        unfinished.touch()
+        for stage in ("run", "ingest", "publish"):
+            refused = shop.run(stage=stage)
+            assert refused.exit_code == 1
+            assert "Another run is at work" in refused.stderr
+            assert "process 4711" in refused.stderr
+        assert unfinished.exists()
+    assert shop.run().exit_code == 0
 
 
 @pytest.mark.parametrize("more", [(), ("--json",)])
@@ -323,6 +339,8 @@ def test_only_the_kinds_asked_for_are_replaced(shop: Shop) -> None:
     ("arguments", "code", "said"),
     [
         (("--source", "/nowhere"), 2, "There is no /nowhere"),
+        (("--catalog", "/nowhere.csv"), 2, "--catalog: there is no file /nowhere.csv"),
+        (("--vectors", "/"), 2, "--vectors: there is no file /"),
         (("--kinds", "popularty"), 2, "popularty"),
         (("--segment", "../other"), 2, "--segment"),
         (("--kinds", "embedding"), 1, "--vectors"),

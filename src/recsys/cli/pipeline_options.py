@@ -120,6 +120,9 @@ def take_options(values: dict[str, Any]) -> PipelineOptions:
     for name in ("surface", "segment"):
         if values[name] is not None and not re.match(SURFACE_PATTERN, values[name]):
             raise typer.BadParameter(f"--{name}: {values[name]!r} must be letters, digits, _, - and inner dots.")
+    for name in ("catalog", "vectors"):
+        if values[name] is not None and not values[name].is_file():
+            raise typer.BadParameter(f"--{name}: there is no file {values[name]}.")
     taken["source"] = list(values["source"] or ())
     taken["kinds"] = _kinds(values["kinds"]) if values["kinds"] is not None else None
     return PipelineOptions(**taken)

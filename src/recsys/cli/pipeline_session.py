@@ -163,6 +163,7 @@ def runner_session(
     )  # fmt: skip
     progress = stack.enter_context(_shown_progress())
     pipeline = Pipeline(wish, options.work, _pipeline_settings(options), parts.keys, parts.clock.now(), progress)
+    stack.enter_context(pipeline.alone())
     return PipelineSession(options, pipeline, parts, tenant, runner, surfaces)
 
 

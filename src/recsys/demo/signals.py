@@ -87,7 +87,8 @@ class Job:
         def publish(made: Sequence[Made]) -> Published:
             return runner.run(pipeline.publish(made, publisher))
 
-        ran = run_all(pipeline, SourceFolder(self.place.events), publish, parts.clock.now, silent)
+        with pipeline.alone():
+            ran = run_all(pipeline, SourceFolder(self.place.events), publish, parts.clock.now, silent)
         if ran.published is None:
             raise AssertionError("only a dry run publishes nothing")
         return ran.published

@@ -121,7 +121,7 @@ def _opened(place: Place, files: list[StagedFile], limits: Limits) -> duckdb.Duc
     database = duckdb.connect()
     database.execute(f"SET memory_limit = '{limits.memory_mb}MB'")
     database.execute("SET TimeZone = 'UTC'")
-    database.execute("SET temp_directory = ?", [str(place.at("spill"))])
+    database.execute("SET temp_directory = ?", [str(place.at("_scratch", "canonicalise"))])
     paths = [str(rows_of(place, file)) for file in sorted(files, key=lambda file: file.key)]
     source = database.read_parquet(paths, filename=True)
     source.create_view("staged")
@@ -139,9 +139,9 @@ def _lost(database: duckdb.DuckDBPyConnection) -> dict[int, list[str]]:
 
 
 def _inputs(files: list[StagedFile], day: int, lost: list[str]) -> str:
-    """What a day's table depends on."""
-    keys = sorted(file.key for file in files if day in file.days)
-    return hashlib.sha256("\n".join((*keys, "", *lost)).encode()).hexdigest()
+    """What a day's table depends on: the rows that were staged and, of these, those that do not count."""
+    rows = sorted(file.sha256 for file in files if day in file.days)
+    return hashlib.sha256("\n".join((*rows, "", *lost)).encode()).hexdigest()
 
 
 def _is_stale(place: Place, before: Canonical, day: int, inputs: str) -> bool:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 KINDS: Final[tuple[ArtifactKind, ...]] = get_args(ArtifactKind)
 _FROM_CATALOG: Final = ("catalog", "content_sim")
 _FROM_VECTORS: Final = ("embedding",)
-_VERSION: Final = 4
+_VERSION: Final = 7
 """Raised when a computation changes what it gives for the same input."""
 
 Progress = Callable[[str, int, int], None]
@@ -98,7 +98,7 @@ def available(inputs: Inputs, kinds: Sequence[ArtifactKind] | None) -> list[Arti
     Raises:
         PipelineError: one is asked for whose input is not given.
     """
-    lacking = {*(() if inputs.catalog else _FROM_CATALOG), *(() if inputs.vectors else _FROM_VECTORS)}
+    lacking = {*(_FROM_CATALOG if inputs.catalog is None else ()), *(_FROM_VECTORS if inputs.vectors is None else ())}
     if kinds is None:
         return [kind for kind in KINDS if kind not in lacking]
     for kind in kinds:
@@ -121,12 +121,6 @@ def artifact_of(place: Place, segment: str | None, kind: ArtifactKind) -> Path:
 def segment_folder(segment: str | None) -> str:
     """Where results of a segment lie; names of segments cannot begin with an underscore."""
     return segment or "_all"
-
-
-def read_made(place: Place, segment: str | None) -> list[Made]:
-    """What was computed last, kind by kind."""
-    found = (read_json(artifact_of(place, segment, kind).with_suffix(".json"), Made) for kind in KINDS)
-    return [made for made in found if made]
 
 
 def _make(place: Place, inputs: Inputs, kind: ArtifactKind) -> Made:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys.pipelines.errors import PipelineError
-from recsys.pipelines.place import Place, read_json, write_json
+from recsys.pipelines.place import Place, file_hash, read_json, write_json
 from recsys.pipelines.raw_event import Elsewhere, Judge, Row, SetAside
 from recsys.pipelines.read_source import ENDINGS, Found, read_records
 
@@ -35,6 +35,8 @@ STAGED: Final = pa.schema(
         ("line", pa.int64()),
     ]
 )
+_READER: Final = 3
+"""Raised when the same file would be read or judged differently."""
 _ROWS_AT_A_TIME: Final = 200_000
 _DAY_US: Final = 86_400_000_000
 
@@ -43,9 +45,10 @@ Progress = Callable[[str, int, int], None]
 
 
 class StagedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one source file. ``days``: events per UTC day, by day number since 1970."""
+    """What came of one source file. ``sha256``: of its rows; ``days``: events per UTC day, by number since 1970."""
 
     key: str
+    sha256: str
     name: str
     bytes: int
     events: int
@@ -88,7 +91,8 @@ def ingest(
 ) -> list[StagedFile]:
     """Stage what is not staged yet, and tell of all files there are, in order of name.
 
-    A file that has changed is read again as a whole. Killed half-way, the next call goes on with the next file.
+    A file that has changed is read again as a whole, and one with lines from the future, which are so no longer once
+    their time has come. Killed half-way, the next call goes on with the next file.
 
     Raises:
         PipelineError: there are no files, or one cannot be read.
@@ -125,9 +129,10 @@ def set_aside_of(place: Place, file: StagedFile) -> Path:
 
 
 def _stage(place: Place, sources: SourceFiles, file: SourceFile, judge: Judge, max_line_bytes: int) -> StagedFile:
-    key = _key(file, judge)
+    key = _key(file, judge, max_line_bytes)
     folder = place.at("staged", key)
-    if found := read_json(folder / "counts.json", StagedFile):
+    found = read_json(folder / "counts.json", StagedFile)
+    if found and "future" not in found.set_aside:
         return found
     own = folder.with_name(f".{key}.part")
     shutil.rmtree(own, ignore_errors=True)
@@ -138,20 +143,22 @@ def _stage(place: Place, sources: SourceFiles, file: SourceFile, judge: Judge, m
     except OSError as error:
         raise PipelineError(f"{file.name} cannot be read: {error}") from error
     staged = StagedFile(
-        key=key, name=file.name, bytes=file.size, events=tally.events, elsewhere=tally.elsewhere, late=tally.late,
-        out_of_order=tally.out_of_order, set_aside=dict(sorted(tally.set_aside.items())),
-        days=dict(sorted(tally.days.items())),
+        key=key, sha256=file_hash(own / "rows.parquet"), name=file.name, bytes=file.size, events=tally.events,
+        elsewhere=tally.elsewhere, late=tally.late, out_of_order=tally.out_of_order,
+        set_aside=dict(sorted(tally.set_aside.items())), days=dict(sorted(tally.days.items())),
     )  # fmt: skip
     write_json(own / "counts.json", staged)
+    place.remove("staged", key)
     own.rename(folder)
     _drop_older(place, staged)
     return staged
 
 
-def _key(file: SourceFile, judge: Judge) -> str:
-    """What names the staged rows of a file: its name, and whatever they depend on."""
+def _key(file: SourceFile, judge: Judge, max_line_bytes: int) -> str:
+    """What names the staged rows of a file: its name, and whatever they depend on but the time of reading."""
     salt = judge.keys.key(judge.tenant_id, "user_id", "")
-    parts = (file.name, str(file.size), file.version, judge.tenant_id, judge.surface, salt)
+    how = (*sorted(judge.tenants), judge.surface, salt, str(max_line_bytes), str(_READER))
+    parts = (file.name, str(file.size), file.version, judge.tenant_id, *how)
     name = hashlib.sha256(file.name.encode()).hexdigest()[:16]
     return f"{name}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
 

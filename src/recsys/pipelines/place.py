@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -15,12 +16,17 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recsys.pipelines.errors import PipelineError
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Place:
-    """``staged/``: sources as read; ``events/``: a table per UTC day; below the name of a segment: results, reports."""
+    """``staged/``: sources as read; ``events/``: a table per UTC day; below the name of a segment: results, reports.
+
+    ``_scratch/``: what engines have no room for; nobody needs it after the run. ``_lock``: who is at work.
+    """
 
     root: Path
 
@@ -36,6 +42,29 @@ class Place:
         path = self.root.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
+
+    @contextmanager
+    def alone(self, who: str) -> Iterator[None]:
+        """Keep others out, and begin without what a run that was killed had not finished; its lock is gone with it.
+
+        Raises:
+            PipelineError: somebody else is at work; it says ``who``.
+        """
+        with self.at("_lock").open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise PipelineError(
+                    f"Another run is at work in {self.root}: {file.read()}.",
+                    "Wait until it has ended. Two at a time need two directories: --work DIR",
+                ) from None
+            file.truncate(0)
+            file.write(who)
+            file.flush()
+            for unfinished in (self.root / "_scratch", *self.root.rglob(".*.part")):
+                self.remove(*unfinished.relative_to(self.root).parts)
+            yield
 
     def remove(self, *parts: str) -> None:
         """Forget a file or a folder."""

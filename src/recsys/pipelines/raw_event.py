@@ -9,10 +9,12 @@ from typing import Annotated, Final, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from recsys.domain.errors import InvalidRequest
 from recsys.domain.event import AHEAD, EARLIEST, MAX_ID, EventType
 from recsys.domain.names import ItemId, Segment
 from recsys.domain.recommend import User
 from recsys.domain.subject import SubjectKeys
+from recsys.domain.validation import check_time
 from recsys.pipelines.errors import PipelineError
 
 Reason = Literal[
@@ -34,13 +36,22 @@ DEFAULT_SEGMENT: Final = "default"
 _Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
 _Key = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}(?!\n)$")]
 _ShortId = Annotated[str, Meta(min_length=1, max_length=512)]
+_NOBODY: Final = User()
+
+
+class RecordUser(msgspec.Struct, frozen=True, gc=False):
+    """What stands under ``user`` of a raw event; other fields are not looked at."""
+
+    user_id: _ShortId | None = None
+    anonymous_id: _ShortId | None = None
+    session_id: _ShortId | None = None
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
     """A raw event, or a line of the service's log. Of fields that mean the same, give one; others are not looked at.
 
-    ``subject`` and ``session`` are keys already, as in the log; ``user_id``, ``anonymous_id``, ``session_id`` (at the
-    top or under ``user``) become keys.
+    ``subject`` and ``session`` are keys already, as in the log; ``user_id``, ``anonymous_id``, ``session_id`` (each
+    from under ``user``, else from the top) become keys.
     """
 
     event_id: _Id
@@ -56,7 +67,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     segment: Segment | None = None
     subject: _Key | None = None
     session: _Key | None = None
-    user: User | None = None
+    user: RecordUser | None = None
     user_id: _ShortId | None = None
     anonymous_id: _ShortId | None = None
     session_id: _ShortId | None = None
@@ -106,13 +117,15 @@ class Judge:
             return SetAside("wrong_tenant", f"tenant: {tenant!r} is not the tenant of this run.")
         if record.surface is not None and record.surface != self.surface:
             return Elsewhere()
-        kind, at = record.event_type or record.type, record.at or record.occurred_at
-        if fault := self._fault(record, kind, at):
+        kind, at, who = record.event_type or record.type, record.at or record.occurred_at, _who(record)
+        if fault := self._fault(record, kind, at, who):
             return fault
         assert kind is not None  # noqa: S101 - a missing one is a fault
         assert at is not None  # noqa: S101 - as above
-        user = self._user(record)
-        session = record.session or self._session(record)
+        user = record.subject or (self._salted().of(self.tenant_id, who) if who != _NOBODY else "")
+        session = record.session or (
+            self._salted().key(self.tenant_id, "session_id", who.session_id) if who.session_id else ""
+        )
         if not user and not session:
             return SetAside("no_user", "user_id: give at least one of user_id, anonymous_id and session_id.")
         received = record.received_at
@@ -128,7 +141,7 @@ class Judge:
             late=received is not None and received.astimezone(UTC).date() > at.astimezone(UTC).date(),
         )
 
-    def _fault(self, record: Record, kind: EventType | None, at: datetime | None) -> SetAside | None:
+    def _fault(self, record: Record, kind: EventType | None, at: datetime | None, who: User) -> SetAside | None:
         if kind is None:
             return SetAside("missing_field", "event_type: required, but missing.")
         if at is None:
@@ -141,27 +154,42 @@ class Judge:
             return SetAside("too_early", f"at: {at.isoformat()} is before the year 2000.")
         if record.item_id is None and kind != "conversion":
             return SetAside("missing_field", "item_id: required, but missing: only a conversion may be without.")
-        texts = (record.event_id, record.item_id, record.user_id, record.anonymous_id, record.session_id)
+        texts = (record.event_id, record.item_id, who.user_id, who.anonymous_id, who.session_id)
         if any(text is not None and "\0" in text for text in texts):
             return SetAside("nul", "A text has a NUL character.")
-        return None
+        return _received_fault(record.received_at)
 
-    def _user(self, record: Record) -> str:
-        if record.subject:
-            return record.subject
-        user = record.user
-        if user is None:
-            user = User(user_id=record.user_id, anonymous_id=record.anonymous_id, session_id=record.session_id)
+    def _salted(self) -> SubjectKeys:
         if not self.keys.ready:
             raise PipelineError(
                 "The events name users, and there is no salt to make keys of them: serving would not know them again.",
                 "Set RECSYS_SUBJECT_SALT to the service's, or RECSYS_LOG_DIR to its log, where its salt is.",
             )
-        return self.keys.of(self.tenant_id, user)
+        return self.keys
 
-    def _session(self, record: Record) -> str:
-        session = record.user.session_id if record.user else record.session_id
-        return self.keys.key(self.tenant_id, "session_id", session) if session else ""
+
+def _who(record: Record) -> User:
+    """Each id from under ``user``, else from the top: some senders give the user here and the session there."""
+    own = record.user
+    if own is None:
+        return User(user_id=record.user_id, anonymous_id=record.anonymous_id, session_id=record.session_id)
+    return User(
+        user_id=own.user_id or record.user_id,
+        anonymous_id=own.anonymous_id or record.anonymous_id,
+        session_id=own.session_id or record.session_id,
+    )
+
+
+def _received_fault(received: datetime | None) -> SetAside | None:
+    if received is None:
+        return None
+    if received.tzinfo is None:
+        return SetAside("invalid_field", "received_at: it needs a time zone, Z for UTC.")
+    try:
+        check_time(received, "/received_at")
+    except InvalidRequest as error:
+        return SetAside("invalid_field", f"received_at: {error.faults[0].detail}")
+    return None
 
 
 def _microseconds(at: datetime) -> int:

@@ -15,7 +15,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recsys.domain.csv_header import separator_fault
+from recsys.domain.csv_header import header_fault
 from recsys.pipelines.errors import PipelineError
 from recsys.pipelines.raw_event import Record, SetAside
 
@@ -76,10 +76,15 @@ def _json_lines(file: BinaryIO, max_line_bytes: int) -> Iterator[Found]:
     for number, line, fault in _lines(file, max_line_bytes):
         if fault and fault.reason == "line_too_long":
             yield number, fault, line[:EXCERPT_BYTES]
-        elif (text := line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).strip():
+        elif (text := _without_mark(number, line)).strip():
             read = _read_line(text)
             # What a killed process left: as a rule half a record. A whole one only lacks the newline.
             yield number, fault if fault and isinstance(read, SetAside) else read, line[:EXCERPT_BYTES]
+
+
+def _without_mark(number: int, line: bytes) -> bytes:
+    """The byte order mark that some programs put before the first line is no part of it."""
+    return line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
 
 
 def _read_line(line: bytes) -> Record | SetAside:
@@ -107,10 +112,11 @@ def _csv_rows(name: str, file: BinaryIO, max_line_bytes: int) -> Iterator[Found]
         if fault and fault.reason == "line_too_long":
             yield number, fault, line[:EXCERPT_BYTES]
             continue
-        if not line.strip():
+        text = _without_mark(number, line)
+        if not text.strip():
             continue
         try:
-            values = next(csv.reader(io.StringIO(line.decode("utf-8-sig" if number == 1 else "utf-8")), strict=True))
+            values = next(csv.reader(io.StringIO(text.decode()), strict=True))
         except UnicodeDecodeError as error:
             yield number, SetAside("bad_utf8", str(error)), line[:EXCERPT_BYTES]
             continue
@@ -129,9 +135,9 @@ def _csv_rows(name: str, file: BinaryIO, max_line_bytes: int) -> Iterator[Found]
 
 
 def _require_header(name: str, header: list[str], hint: str) -> None:
+    if fault := header_fault(header):
+        raise PipelineError(f"{name}: {fault}")
     if "event_id" not in header:
-        if fault := separator_fault(header):
-            raise PipelineError(f"{name}: {fault}")
         raise PipelineError(f"{name} has no column event_id; it has {', '.join(header)[:200]}.", hint)
 
 

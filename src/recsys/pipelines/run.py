@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -104,6 +105,14 @@ class Pipeline:
         """Where everything of this tenant and surface is kept."""
         return Place.of(self.work, self.wish.tenant_id, self.wish.surface)
 
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep other processes out of the place, from the first stage to the last of whoever is not alone there.
+
+        Raises:
+            PipelineError: another one is at work.
+        """
+        return self.place.alone(f"process {os.getpid()}, since {self.now:%Y-%m-%d %H:%M:%S} UTC")
+
     def ingest(self, sources: SourceFiles) -> list[StagedFile]:
         """Read the sources: all of them or, if ``incremental``, what is new."""
         self._begin()
@@ -151,16 +160,18 @@ class Pipeline:
             GateFailed: they have not.
             NothingToPublish: nothing was made, or these events were not judged.
         """
-        validation = read_validation(self.place, self.wish.segment)
-        if validation is None or validation.fingerprint != self.fingerprints()["events"]:
-            raise NothingToPublish("Nothing was published: these events were not validated.", "Validate them first.")
+        wish = self.wish
+        validation, asked = read_validation(self.place, wish.segment), (wish.window, self.fingerprints()["events"])
+        if validation is None or (Window(*validation.window), validation.fingerprint) != asked:
+            raise NothingToPublish(
+                "Nothing was published: the events of these days were not validated.", "Validate them first."
+            )
         if not validation.passed:
             raise GateFailed(validation)
         if not any(each.rows for each in made):
             raise NothingToPublish("Nothing was published: there is no signal in it.", "Compute some first.")
-        wish = self.wish
         published = await publisher(Release(self.place, wish.surface, wish.segment, wish.window, made, self.now))
-        remember_published(self.place, self.wish.segment, published.manifest_version, validation.volume)
+        remember_published(self.place, wish.segment, published.manifest_version, validation.volume)
         return published
 
     def report(
@@ -198,7 +209,7 @@ class Pipeline:
         """What signals of the window are made of, as long as the engine is open."""
         wish, settings = self.wish, self.settings
         tables = tables_in(self.place, read_canonical(self.place), wish.window)
-        with opened(wish.engine, self.place.at("scratch"), settings.limits.memory_mb, wish.threads) as engine:
+        with opened(wish.engine, self.place.at("_scratch"), settings.limits.memory_mb, wish.threads) as engine:
             yield Inputs(
                 engine=engine, tables=tables, segment=wish.segment, window=wish.window, settings=settings,
                 fingerprints=self.fingerprints(), catalog=read_catalog(wish.catalog) if wish.catalog else None,

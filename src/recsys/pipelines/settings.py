@@ -70,8 +70,8 @@ class Implicit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A list for each user: RP³β over what users had in common, or ALS factors.
 
     ``user_items``: only the so many last different items of a user count; the time of RP³β grows with its square.
-    ``repeats``: whether what a user has had may
-    stand on the list, for shops where people buy the same again.
+    ``repeats``: whether what a user has had in the window, however long ago, may stand on the list: for shops where
+    people buy the same again.
     """
 
     method: ImplicitMethod = "rp3beta"

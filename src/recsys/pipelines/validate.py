@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,8 +26,12 @@ TOP_ITEMS: Final = 20
 
 
 class Validation(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdicts on one input, and what a report shows of it. ``drift``: against the run before, if any."""
+    """The verdicts on one input, and what a report shows of it. ``drift``: against the run before, if any.
 
+    ``window``: its first and its last day. ``fingerprint``: of the events in it, which says nothing of days without.
+    """
+
+    window: tuple[date, date]
     fingerprint: str
     gates: list[Gate]
     volume: dict[str, int]
@@ -77,6 +82,7 @@ def validate(
     )  # fmt: skip
     drift, drifted = distance(items, before.items) if items and before.items else (None, [])
     validation = Validation(
+        window=(inputs.window.start, inputs.window.end),
         fingerprint=inputs.fingerprints["events"],
         gates=judge(found, inputs.settings.gates),
         volume=volume,

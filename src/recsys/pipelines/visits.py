@@ -92,6 +92,11 @@ def user_visits(coded: Coded, most: int) -> Expression:
     return _latest(seen.group_by("user", "item").agg(at=seen["at"].max()), "user", most)
 
 
+def user_items(coded: Coded) -> Expression:
+    """All items that each user had to do with in the window: user, item."""
+    return coded.events.filter(coded.events.user >= 0).select("user", "item").distinct()
+
+
 def _latest(visits: Expression, by: str, most: int) -> Expression:
     window = ibis.window(group_by=by, order_by=[ibis.desc("at"), "item"])
     ranked = visits.mutate(place=ibis.row_number().over(window))

@@ -2,7 +2,7 @@
 
 import json
 import random
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ def put(tmp_path: Path, lines: list[dict[str, Any]], name: str = "a.jsonl") -> N
     write(tmp_path, "".join(json.dumps(line) + "\n" for line in lines).encode(), name)
 
 
-def make(tmp_path: Path, window: Window = DAYS, limits: Limits | None = None) -> tuple[Place, Canonical]:
-    place, files = stage(tmp_path)
+def make(tmp_path: Path, window: Window = DAYS, limits: Limits | None = None, **read: Any) -> tuple[Place, Canonical]:
+    place, files = stage(tmp_path, **read)
     made = canonicalise(place, files, TENANT_ID, "home", window, limits or Limits())
     write_set_aside(place, files)
     return place, made
@@ -79,6 +79,29 @@ def test_late_events_land_in_their_day_and_leave_the_others_alone(tmp_path: Path
     changed = {day for day in first.days if first.days[day].sha256 != second.days[day].sha256}
     assert changed == {"2026-01-02", "2026-01-03", "2026-01-04"}
     assert untouched.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(
+    ("at_first", "more"),
+    [
+        ({"now": datetime(2026, 1, 1, 12, tzinfo=UTC)}, {"at": "2026-01-02T18:00:00Z"}),
+        ({"most": 1_024}, {"unknown": "x" * 2_000}),
+    ],
+    ids=["future", "line_too_long"],
+)
+def test_a_line_that_counts_later_reaches_its_day_and_is_not_read_for_again(
+    tmp_path: Path, at_first: dict[str, Any], more: dict[str, Any]
+) -> None:
+    put(tmp_path, [GOOD | {"at": "2026-01-02T06:00:00Z"}, GOOD | {"event_id": "e2"} | more])
+    _, first = make(tmp_path, **at_first)
+    assert first.days["2026-01-02"].events == 1
+    place, second = make(tmp_path, most=4_096)
+    assert second.days["2026-01-02"].events == 2
+
+    (rows,) = place.root.glob("staged/*/rows.parquet")
+    written = rows.stat().st_mtime_ns
+    assert make(tmp_path, most=4_096)[1] == second
+    assert rows.stat().st_mtime_ns == written
 
 
 def test_of_one_event_id_the_earliest_row_counts_and_the_others_are_set_aside(tmp_path: Path) -> None:

@@ -32,8 +32,10 @@ GOOD: dict[str, Any] = {
 }
 
 
-def stage(tmp_path: Path, salt: bytes | None = SALT, most: int = 1_024) -> tuple[Place, list[StagedFile]]:
-    judge = Judge(TENANT_ID, frozenset({"shop", TENANT_ID}), "home", NOW, SubjectKeys(salt))
+def stage(
+    tmp_path: Path, salt: bytes | None = SALT, most: int = 1_024, now: datetime = NOW
+) -> tuple[Place, list[StagedFile]]:
+    judge = Judge(TENANT_ID, frozenset({"shop", TENANT_ID}), "home", now, SubjectKeys(salt))
     place = Place.of(tmp_path / "work", TENANT_ID, "home")
     return place, ingest(place, SourceFolder(tmp_path / "in"), judge, most, silent)
 
@@ -83,6 +85,7 @@ def test_an_event_becomes_a_row_with_the_keys_that_serving_uses(tmp_path: Path) 
         (json.dumps(GOOD).encode()[:-1] + b', "unknown": "\xff"}', "bad_utf8"),
         (b'{"event_id": "a\x00b"}', "nul"),
         (json.dumps(GOOD | {"item_id": "a\0b"}).encode(), "nul"),
+        (json.dumps(GOOD | {"user": {"user_id": "a\0b"}}).encode(), "nul"),
         (json.dumps({key: GOOD[key] for key in GOOD if key != "event_id"}).encode(), "missing_field"),
         (json.dumps({key: GOOD[key] for key in GOOD if key != "type"}).encode(), "missing_field"),
         (json.dumps({key: GOOD[key] for key in GOOD if key != "at"}).encode(), "missing_field"),
@@ -92,6 +95,10 @@ def test_an_event_becomes_a_row_with_the_keys_that_serving_uses(tmp_path: Path) 
         (json.dumps(GOOD | {"item_id": "x" * 513}).encode(), "invalid_field"),
         (json.dumps(GOOD | {"value": -1}).encode(), "invalid_field"),
         (json.dumps(GOOD | {"at": "2026-01-02T03:04:05"}).encode(), "invalid_field"),
+        (json.dumps(GOOD | {"received_at": "2026-01-02T03:04:05"}).encode(), "invalid_field"),
+        (json.dumps(GOOD | {"received_at": "0001-01-01T00:00:00"}).encode(), "invalid_field"),
+        (json.dumps(GOOD | {"received_at": "0001-01-01T00:00:00+05:00"}).encode(), "invalid_field"),
+        (json.dumps(GOOD | {"received_at": "9999-12-31T23:59:59-01:00"}).encode(), "invalid_field"),
         (json.dumps(GOOD | {"tenant_id": "other"}).encode(), "wrong_tenant"),
         (json.dumps(GOOD | {"at": "2026-01-11T12:00:01Z"}).encode(), "future"),
         (json.dumps(GOOD | {"at": "1999-12-31T23:59:59Z"}).encode(), "too_early"),
@@ -153,6 +160,24 @@ def test_a_line_of_the_service_s_log_is_understood_without_a_salt(tmp_path: Path
     assert (row["user_id"], row["session_id"], row["event_type"]) == ("0" * 32, "1" * 32, "click")
 
 
+@pytest.mark.parametrize(
+    "who",
+    [
+        {"user_id": "ann", "session_id": "s"},
+        {"user": {"user_id": "ann"}, "session_id": "s"},
+        {"user_id": "ann", "user": {"session_id": "s"}},
+        {"user_id": "ann", "session_id": "s", "user": {"name": "Ann", "country": 7}},
+        {"user_id": "another", "user": {"user_id": "ann", "session_id": "s"}},
+    ],
+)
+def test_ids_stand_under_user_or_at_the_top_or_some_here_and_some_there(tmp_path: Path, who: dict[str, Any]) -> None:
+    write(tmp_path, json.dumps({key: GOOD[key] for key in GOOD if key != "user_id"} | who).encode() + b"\n")
+    place, files = stage(tmp_path)
+    (row,) = rows(place, files)
+    assert row["user_id"] == subject_key(SALT, TENANT_ID, "user_id", "ann")
+    assert row["session_id"] == subject_key(SALT, TENANT_ID, "session_id", "s")
+
+
 def test_raw_users_without_a_salt_are_refused_since_serving_would_not_know_them(tmp_path: Path) -> None:
     write(tmp_path, json.dumps(GOOD).encode() + b"\n")
     with pytest.raises(PipelineError, match="there is no salt"):
@@ -183,6 +208,10 @@ def test_a_csv_row_of_another_length_is_set_aside_and_one_without_ids_is_refused
 
     write(tmp_path, b"\xef\xbb\xbfevent_id;type\na;view\n", "a.csv")
     with pytest.raises(PipelineError, match=r"a\.csv: .*separated by semicolons"):
+        stage(tmp_path)
+
+    write(tmp_path, b"event_id,type,type\na,view,click\n", "a.csv")
+    with pytest.raises(PipelineError, match="The column 'type' stands twice"):
         stage(tmp_path)
 
     write(tmp_path, b"id,type\na,view\n", "a.csv")
@@ -243,6 +272,14 @@ def test_a_byte_order_mark_is_no_part_of_the_first_record(tmp_path: Path) -> Non
     write(tmp_path, b"\xef\xbb\xbf" + json.dumps(GOOD).encode() + b"\n")
     _, (file,) = stage(tmp_path)
     assert (file.events, file.set_aside) == (1, {})
+
+
+def test_a_first_line_of_a_byte_order_mark_alone_is_empty(tmp_path: Path) -> None:
+    table = ",".join(GOOD) + "\n" + ",".join(GOOD.values()) + "\n"
+    write(tmp_path, b"\xef\xbb\xbf\n" + table.encode(), "a.csv")
+    write(tmp_path, b"\xef\xbb\xbf", "empty.csv")
+    _, files = stage(tmp_path)
+    assert [(file.events, file.set_aside) for file in files] == [(1, {}), (0, {})]
 
 
 def test_ids_that_parquet_keeps_as_whole_numbers_are_those_of_a_csv(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """A run from files to a publisher: what blocks it, what it goes on with, and what it leaves behind."""
 
 import json
+import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from recsys.domain.subject import SubjectKeys
 from recsys.pipelines.compute import artifact_of
 from recsys.pipelines.errors import PipelineError
+from recsys.pipelines.place import Place
 from recsys.pipelines.publish import Published, Release
 from recsys.pipelines.report import Report
 from recsys.pipelines.run import GateFailed, NothingToPublish, Pipeline, Wish
@@ -120,6 +123,19 @@ async def test_events_that_were_not_validated_are_not_published(shop: Shop) -> N
         await pipeline.publish(pipeline.compute(), shop.publisher)
 
 
+async def test_a_longer_window_with_the_same_events_was_not_validated_either(shop: Shop) -> None:
+    shop.put(events(80))
+    shop.read(shop.pipeline())
+    pipeline = shop.pipeline()
+    longer = replace(pipeline, wish=replace(pipeline.wish, window=Window(date(2025, 12, 1), WINDOW.end)))
+    made = longer.compute()
+    with pytest.raises(NothingToPublish, match="not validated"):
+        await longer.publish(made, shop.publisher)
+    assert not longer.validate().passed
+    with pytest.raises(GateFailed, match="gates failed"):
+        await longer.publish(made, shop.publisher)
+
+
 async def test_signals_without_rows_are_not_published(shop: Shop) -> None:
     shop.put(events(8))  # of eight users, one each: nothing comes after anything
     pipeline = shop.read(shop.pipeline(kinds=("session_seq",)))
@@ -159,6 +175,33 @@ def test_a_run_that_was_killed_goes_on_and_one_that_ended_begins_anew(shop: Shop
     (shop.directory / "in" / "gone.jsonl").unlink()
     shop.read(shop.pipeline())
     assert len(list(staged.iterdir())) == 1
+
+
+def test_two_runs_of_a_surface_keep_out_of_each_other_s_way_and_those_of_others_do_not_mind(shop: Shop) -> None:
+    with shop.pipeline().alone():
+        who = f"process {os.getpid()}, since 2026-02-01 00:00:00 UTC"
+        with pytest.raises(PipelineError, match=who) as refused, shop.pipeline().alone():
+            pass
+        assert "--work" in refused.value.hints[0]
+        other = shop.pipeline()
+        with replace(other, wish=replace(other.wish, surface="pdp")).alone():
+            pass
+    with shop.pipeline().alone():
+        pass
+
+
+def test_what_a_killed_run_had_not_finished_is_gone_when_the_next_one_begins(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shop.directory)
+    place = Place.of(Path("work"), TENANT_ID, "home")
+    left = [("_scratch", "duckdb-1", "spill"), ("staged", ".k.part", "rows.parquet"), ("_all", ".report.json.7.part")]
+    kept = [("staged", "k", "rows.parquet"), ("_all", "report.json")]
+    for parts in (*left, *kept):
+        place.at(*parts).touch()
+    with place.alone("this test"):
+        assert not any(place.root.joinpath(*parts[:2]).exists() for parts in left)
+        assert all(place.root.joinpath(*parts).exists() for parts in kept)
 
 
 def test_a_run_that_goes_on_with_the_same_files_under_other_names_reads_nothing_twice(shop: Shop) -> None:

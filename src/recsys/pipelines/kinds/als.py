@@ -21,11 +21,14 @@ _USERS_AT_A_TIME: Final = 5_000
 _SEED: Final = 20_260_101
 
 
-def als_lists(engine: Engine, visits: Expression, taste: Any, settings: Implicit) -> list[NeighbourLists]:
-    """The best items of each user, those that he has only with ``repeats``, by the product of factors, above 0.
+def als_lists(
+    engine: Engine, visits: Expression, taste: Any, had: Any | None, settings: Implicit
+) -> list[NeighbourLists]:
+    """The best items of each user by the product of factors, above 0, without those that he has ``had``.
 
-    ``visits``: user, item, kept by the engine; ``taste``: the same as a sparse matrix of users by items. One thread for
-    what is not Spark's: faster with so small matrices, and the same again on the same machine.
+    ``visits``: user, item, kept by the engine; ``taste``: the same as a sparse matrix of users by items; ``had``: a
+    matrix, too, or None. One thread for what is not Spark's: faster with so small matrices, and the same again on the
+    same machine.
     """
     with threadpool_limits(1, "blas"):
         model = AlternatingLeastSquares(
@@ -40,9 +43,9 @@ def als_lists(engine: Engine, visits: Expression, taste: Any, settings: Implicit
         else:
             model.fit(taste.astype(np.float32), show_progress=False)
         most = min(settings.items, taste.shape[1])
-        only_new = not settings.repeats
+        given, only_new = (taste, False) if had is None else (had, True)
         return [
-            _positive(*model.recommend(np.arange(begin, end), taste[begin:end], most, only_new))
+            _positive(*model.recommend(np.arange(begin, end), given[begin:end], most, only_new))
             for begin, end in blocks(taste.shape[0], _USERS_AT_A_TIME)
         ]
 

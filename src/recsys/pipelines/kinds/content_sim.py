@@ -42,9 +42,9 @@ class Tagged(NamedTuple):
 def content_sim(catalog: pa.Table, settings: ContentSim, progress: Progress, threads: int | None = None) -> pa.Table:
     """Columns item_id, neighbor_id, score: exactly the best of each item, of equal ones those that come first.
 
-    tf is 0 or 1 and idf(t) = log2((N + 1) / n(t)), so Σ over shared tags of idf² is the product of two items' vectors,
-    and it is divided by the roots of both norms, then by the sum of what the item keeps. ``threads`` None: one per
-    core; they change nothing but the time.
+    tf is 0 or 1 and idf(t) = log2((N + 1) / n(t)), 0 for a tag that every item has. So Σ over shared tags of idf² is
+    the product of two items' vectors, and it is divided by the roots of both norms, then by the sum of what the item
+    keeps. ``threads`` None: one per core; they change nothing but the time.
     """
     names = catalog.column("item_id").combine_chunks()
     tagged = read_tags(catalog.column("tags").combine_chunks())
@@ -80,8 +80,8 @@ def read_tags(lists: pa.Array) -> Tagged:
 
 
 def _weight(items: int, holding: int) -> int:
-    """Rounding after the logarithm hides in which last bit machines differ."""
-    return round(_PART * math.log2((items + 1) / holding)) ** 2
+    """idf²; 0 where all items hold the tag. Rounding after the logarithm hides in which last bit machines differ."""
+    return round(_PART * math.log2((items + 1) / holding)) ** 2 if holding < items else 0
 
 
 def _neighbours(tagged: Tagged, begin: int, end: int, keep: int) -> Neighbours:

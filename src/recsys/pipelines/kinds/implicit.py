@@ -11,12 +11,13 @@ from scipy import sparse
 
 from recsys.pipelines.kinds.als import als_lists
 from recsys.pipelines.pairs import Progress, Weighed, blocks, neighbours_of
-from recsys.pipelines.visits import user_visits
+from recsys.pipelines.visits import user_items, user_visits
 from recsys.pipelines.window import FIXED_POINT
 from recsys.ranking.arrays import NeighbourLists
 from recsys.ranking.weighting import prune
 
 if TYPE_CHECKING:
+    from recsys.pipelines.engine import Expression
     from recsys.pipelines.settings import Implicit, Limits
     from recsys.pipelines.visits import Coded
 
@@ -24,27 +25,32 @@ _USERS_AT_A_TIME: Final = 5_000
 
 
 def implicit(coded: Coded, settings: Implicit, limits: Limits, progress: Progress) -> pa.Table:
-    """Columns user_id, item_id, score; what a user has had already is not on the list, unless ``repeats``.
+    """Columns user_id, item_id, score; nothing that a user has had in the window is on the list, unless ``repeats``.
 
-    ``rp3beta``: Σ over the user's items a of p(a, i), see :func:`recsys.ranking.weighting.weigh`, the users being what
-    brings items together. ``als``: see :mod:`recsys.pipelines.kinds.als`.
+    ``rp3beta``: Σ over the user's last items a of p(a, i), see :func:`recsys.ranking.weighting.weigh`, the users being
+    what brings items together. ``als``: see :mod:`recsys.pipelines.kinds.als`.
     """
     visits = coded.engine.keep(user_visits(coded, settings.user_items))
     users, items = len(coded.users), len(coded.items)
-    found = coded.engine.fetch(visits.select("user", "item"))
-    taste = _matrix(
-        found.column("user").to_numpy(), found.column("item").to_numpy(), np.ones(found.num_rows), users, items
-    )
+    taste = _of_users(coded, visits.select("user", "item"))
+    had = None if settings.repeats else _of_users(coded, user_items(coded))
     if settings.method == "als":
-        return _long(als_lists(coded.engine, visits, taste, settings), coded)
+        return _long(als_lists(coded.engine, visits, taste, had, settings), coded)
     parts = visits.select(part=visits.user, item=visits.item, weight=ibis.literal(FIXED_POINT, "int64"))
     how = Weighed("rp3beta", settings.neighbours, settings.alpha, settings.beta)
     near = neighbours_of(coded.engine, coded.engine.keep(parts), items, how, limits.pairs_per_chunk, progress)
     similar = _matrix(near.items, near.neighbours, near.scores, items, items)
     lists = []
     for begin, end in blocks(users, _USERS_AT_A_TIME):
-        lists.append(_best(taste[begin:end], similar, settings))
+        lists.append(_best(taste[begin:end], similar, None if had is None else had[begin:end], settings.items))
     return _long(lists, coded)
+
+
+def _of_users(coded: Coded, pairs: Expression) -> Any:
+    """Pairs (user, item), each once, as a matrix of ones."""
+    found = coded.engine.fetch(pairs)
+    rows, columns = (found.column(name).to_numpy() for name in ("user", "item"))
+    return _matrix(rows, columns, np.ones(found.num_rows), len(coded.users), len(coded.items))
 
 
 def _matrix(rows: Any, columns: Any, values: Any, height: int, width: int) -> Any:
@@ -54,18 +60,17 @@ def _matrix(rows: Any, columns: Any, values: Any, height: int, width: int) -> An
     return matrix
 
 
-def _best(taste: Any, similar: Any, settings: Implicit) -> NeighbourLists:
-    """The heaviest items of each user."""
+def _best(taste: Any, similar: Any, had: Any | None, most: int) -> NeighbourLists:
+    """The heaviest items of each user, without those that he has ``had``."""
     scores = taste @ similar
     scores.sort_indices()
-    if not settings.repeats:
-        seen = sparse.csr_matrix((np.full(taste.nnz, -np.inf), taste.indices, taste.indptr), shape=taste.shape)
-        scores = scores + seen
+    if had is not None:
+        scores = scores + sparse.csr_matrix((np.full(had.nnz, -np.inf), had.indices, had.indptr), shape=had.shape)
         scores.sort_indices()
     left = scores.data > 0
     starts = np.concatenate(([0], np.cumsum(left)))[scores.indptr].astype(np.int64)
     lists = NeighbourLists(starts, scores.indices[left].astype(np.int32), scores.data[left])
-    return prune(lists, settings.items)
+    return prune(lists, most)
 
 
 def _long(lists: list[NeighbourLists], coded: Coded) -> pa.Table:

@@ -36,10 +36,11 @@ def test_a_catalog_says_what_is_known_and_the_last_of_an_item_counts() -> None:
     first, second = catalog(items).to_pylist()
     assert first == {
         "item_id": "a", "title": "", "tags": ["brand:x", "s", "t"], "price": 2.5, "created_at": 1_000_000,
-        "attributes": "{}",
+        "attributes": "",
     }  # fmt: skip
     assert (second["title"], second["created_at"], second["attributes"]) == ("new", UNKNOWN_TIME, '{"a":"é","z":1}')
     assert isnan(second["price"])
+    assert catalog([Item(item_id="a", attributes={})]).column("attributes").to_pylist() == ["{}"]
     assert encode("catalog", catalog(items))
 
 
@@ -54,6 +55,11 @@ def test_content_is_the_share_of_the_cosine_of_tf_idf_and_rare_tags_count_more()
     assert found["a", "b"] == pytest.approx(1 / (1 + expected), rel=1e-3)
     assert found["a", "c"] == pytest.approx(expected / (1 + expected), rel=1e-3)
     assert not any("d" in pair for pair in found)
+
+
+@pytest.mark.parametrize("tags", [{"a": "t"}, {"a": "t", "b": "t", "c": "t"}, {"a": "tr", "b": "t", "c": "tx"}])
+def test_a_tag_that_every_item_has_tells_nothing_apart_in_a_small_catalog_either(tags: dict[str, str]) -> None:
+    assert made_content(ContentSim(), **tags) == {}
 
 
 def test_a_catalog_without_tags_has_no_neighbours() -> None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from math import sqrt
+from typing import get_args
 
 import msgspec
 import pytest
@@ -12,7 +13,16 @@ from recsys.pipelines.kinds.implicit import implicit
 from recsys.pipelines.kinds.popularity import popularity
 from recsys.pipelines.kinds.session_knn import session_knn
 from recsys.pipelines.kinds.session_seq import session_seq
-from recsys.pipelines.settings import Cooc, History, Implicit, Limits, Popularity, SessionKnn, SessionSeq
+from recsys.pipelines.settings import (
+    Cooc,
+    History,
+    Implicit,
+    ImplicitMethod,
+    Limits,
+    Popularity,
+    SessionKnn,
+    SessionSeq,
+)
 from recsys.pipelines.visits import select_events
 from tests.support.pipeline import BEGIN, WINDOW, Bench, Event, as_dict, random_events, sessions, silent, two_groups
 
@@ -139,6 +149,16 @@ def test_with_repeats_a_list_has_what_the_user_has_too(bench: Bench, settings: I
     assert not had & without.keys()
     assert had & found.keys()
     assert {pair: score for pair, score in found.items() if pair not in had}.items() <= without.items()
+
+
+@pytest.mark.parametrize("method", get_args(ImplicitMethod))
+def test_what_a_user_had_before_his_last_items_is_not_on_his_list_either(bench: Bench, method: ImplicitMethod) -> None:
+    """Of ``me`` only b, c and d count; with them go a, which he had first, and n, which is new to him."""
+    events = sessions(me="abcd", one="abn", two="acn")
+    settings = Implicit(method=method, factors=4, user_items=3)
+    assert {item for user, item in made_implicit(bench, settings, *events) if user == "me"} == {"n"}
+    again = made_implicit(bench, msgspec.structs.replace(settings, repeats=True), *events)
+    assert {item for user, item in again if user == "me"} >= {"a", "n"}
 
 
 def test_als_finds_the_items_of_like_users_and_is_the_same_again(bench: Bench) -> None:
