@@ -27,9 +27,9 @@ _TAKES: Final[dict[DataMode, tuple[str, ...]]] = {
     "tables": ("duckdb",),
     "artifacts": ("duckdb", "ibis", "pyarrow", "scipy", "implicit"),
 }
+"""What each mode imports of the extra ``demo``, sooner or later; what is missing is better missed at once."""
 PARTS: Final = 11
 """How many parts a run of the pipelines tells of, here."""
-"""What each mode imports of the extra ``demo``, sooner or later; what is missing is better missed at once."""
 
 
 def ensure_built(place: Place, mode: DataMode, console: Console, open_app: OpenApp) -> bool:

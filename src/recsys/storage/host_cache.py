@@ -14,7 +14,7 @@ from uuid import uuid4
 from recsys.domain.artifact import BLOB_SUFFIX
 from recsys.domain.errors import ArtifactIncompatible, ArtifactStoreNotReady
 from recsys.storage.blob_names import check_content
-from recsys.storage.host_files import host_lock, sync_directory
+from recsys.storage.host_files import host_lock, remove_lock, sync_directory
 from recsys.storage.whole_file import IN_THE_MAKING, map_file
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from recsys.storage.marks import Marks
 
 _log = logging.getLogger(__name__)
+_LOCK_SUFFIX: Final = ".lock"
 _DAY_SECONDS: Final = 86_400
 _UNUSED_SECONDS: Final = 7 * _DAY_SECONDS
 
@@ -47,7 +48,7 @@ class HostCache:
         """
         try:
             await asyncio.to_thread(self._directory.mkdir, mode=0o700, parents=True, exist_ok=True)
-            async with host_lock(self._directory / f"{sha256}.lock"):
+            async with host_lock(self._directory / f"{sha256}{_LOCK_SUFFIX}"):
                 file = self._directory / f"{sha256}{BLOB_SUFFIX}"
                 content = await asyncio.to_thread(self._believed, file)
                 if content is None:
@@ -112,8 +113,10 @@ class HostCache:
         self._marks.set(self._marks.identity(file))
         long_ago = time.time() - _UNUSED_SECONDS
         for other in self._directory.iterdir():
-            # Locks stay: one who waits for a lock holds a file that must not be another's by then.
-            if other.suffix in (BLOB_SUFFIX, IN_THE_MAKING):
-                with suppress(OSError):
-                    if other.stat().st_mtime < long_ago:
-                        other.unlink()
+            with suppress(OSError):
+                if other.stat().st_mtime > long_ago:
+                    continue
+                if other.suffix == _LOCK_SUFFIX:
+                    remove_lock(other)
+                elif other.suffix in (BLOB_SUFFIX, IN_THE_MAKING):
+                    other.unlink()

@@ -22,14 +22,28 @@ async def host_lock(file: Path) -> AsyncIterator[None]:
     Raises:
         OSError: the file cannot be opened.
     """
-    descriptor = await asyncio.to_thread(os.open, file, os.O_RDWR | os.O_CREAT, 0o600)
+    held = False
+    while not held:
+        descriptor = await asyncio.to_thread(os.open, file, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            # Asked for again and again: a thread that waits in the kernel can neither be cancelled nor lent to others.
+            while not try_lock(descriptor):  # noqa: ASYNC110 - other processes set no event
+                await asyncio.sleep(_LOCK_POLL_SECONDS)
+            held = _is_at(descriptor, file)  # else it was removed meanwhile, and others lock what came in its place
+            if held:
+                yield
+        finally:
+            os.close(descriptor)  # gives the lock back
+
+
+def remove_lock(file: Path) -> None:
+    """Remove the file of a lock that nobody holds; who waits for it notices. Raises FileNotFoundError, OSError."""
+    descriptor = os.open(file, os.O_RDWR)
     try:
-        # Asked for again and again: a thread that waits in the kernel can neither be cancelled nor lent to others.
-        while not try_lock(descriptor):  # noqa: ASYNC110 - other processes set no event
-            await asyncio.sleep(_LOCK_POLL_SECONDS)
-        yield
+        if try_lock(descriptor) and _is_at(descriptor, file):
+            file.unlink()
     finally:
-        os.close(descriptor)  # gives the lock back
+        os.close(descriptor)
 
 
 def try_lock(descriptor: int) -> bool:
@@ -39,6 +53,13 @@ def try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _is_at(descriptor: int, file: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), file.stat())
+    except FileNotFoundError:
+        return False
 
 
 def sync_directory(directory: Path) -> None:
