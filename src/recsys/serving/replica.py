@@ -142,14 +142,18 @@ class Replica:
         self._note_synced()
 
     async def follow(self, tenant_id: str, revision: int) -> None:
-        """Return when a committed revision of a tenant's documents, or a later one, is served as far as it can be."""
+        """Return when a committed revision of a tenant's documents, or a later one, is served as far as it can be.
+
+        After failed polls a new one is waited for, too: who has just committed a change has reached the database, and
+        the answers that serve it should no longer say that it cannot be reached.
+        """
         keeper = self._keepers.get(tenant_id)
-        if keeper is None:  # a poll has to find the tenant first
+        if keeper is not None:
+            keeper.tell(revision)
+            if jobs := keeper.jobs(loads=False):
+                await asyncio.wait(jobs)
+        if keeper is None or self._failed:  # a poll has to find the tenant first
             await self.catch_up(tenant_id, loads=False)
-            return
-        keeper.tell(revision)
-        if jobs := keeper.jobs(loads=False):
-            await asyncio.wait(jobs)
 
     async def invalidate(self, tenant_id: str, targets: Sequence[str], surface: str | None) -> dict[str, int]:
         """Read what is named again and serve it; what cannot be read again is kept.

@@ -374,6 +374,24 @@ async def test_what_is_told_of_is_served_though_a_poll_hangs_and_what_that_poll_
     assert ("restored", "id-one") not in seen.events
 
 
+async def test_who_committed_a_change_after_an_outage_is_not_told_of_it_anymore(
+    store: FakeServingStore, seen: Recorder
+) -> None:
+    replica = Replica(store, FixedClock(), seen, poll_ms=60_000)
+    await replica.start()
+    try:
+        store.gone = True
+        await replica.catch_up()
+        assert replica.stale
+        store.gone = False
+        store.put("id-one", "rules", BLOCK_A)
+        await asyncio.wait_for(replica.follow("id-one", 1), 1)
+        assert answer(replica) == ["b"]
+        assert not replica.stale
+    finally:
+        await replica.stop()
+
+
 async def test_being_told_of_nothing_new_costs_one_look(store: FakeServingStore, seen: Recorder) -> None:
     feed = FakeFeed()
     replica = Replica(store, FixedClock(), seen, poll_ms=60_000, feed=feed)
