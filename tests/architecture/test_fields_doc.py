@@ -1,4 +1,4 @@
-"""The tables of rule fields, config fields and columns of a load name every field, with its bounds and its default."""
+"""The tables of fields (rules, config, request) and of columns of a load name each, with its bounds and its default."""
 
 import io
 import json
@@ -14,6 +14,7 @@ from msgspec import inspect
 from recsys.control.row_file import read_rows
 from recsys.domain.catalogue import ROW_KEYS, ROW_TYPES, Dataset
 from recsys.domain.config import DEFAULT_WEIGHTS, KNOWN_FLAGS, Config, config_mistakes
+from recsys.domain.recommend import Notice, RecommendRequest, check_request
 from recsys.domain.rules import KEY_ALIASES, VALUE_ALIASES, Rule, read_rules, rules_mistakes
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -90,7 +91,9 @@ def fields(struct: type) -> Iterator[tuple[str, inspect.Field, list[inspect.Type
 RULES = section("ranking.md", "\n## Rules\n", "\n## ")
 CONFIG = section("ranking.md", "\n## Config\n", "\n## ")
 LOADS = {dataset: section("api.md", heading, "\n**") for dataset, heading in HEADINGS.items()}
-TABLES = [(RULES, Rule), (CONFIG, Config), *((LOADS[dataset], ROW_TYPES[dataset]) for dataset in get_args(Dataset))]
+REQUEST = section("api.md", "\n### Fields of a request\n", "\n## ")
+DOCUMENTS = [(RULES, Rule), (CONFIG, Config), (REQUEST, RecommendRequest)]
+TABLES = [*DOCUMENTS, *((LOADS[dataset], ROW_TYPES[dataset]) for dataset in get_args(Dataset))]
 
 
 @pytest.mark.parametrize(("text", "struct"), TABLES)
@@ -108,8 +111,8 @@ def test_the_table_names_every_field_its_bounds_and_whether_it_is_required(text:
         assert field.required == row.rest.strip().startswith("required"), name
 
 
-@pytest.mark.parametrize(("text", "struct"), TABLES[:2])
-def test_the_table_of_a_document_has_the_defaults(text: str, struct: type) -> None:
+@pytest.mark.parametrize(("text", "struct"), DOCUMENTS)
+def test_the_table_of_fields_has_the_defaults(text: str, struct: type) -> None:
     shown = table(text)
     for name, field, _ in fields(struct):
         if not field.required and name.partition(".")[0] != "flags":
@@ -119,6 +122,8 @@ def test_the_table_of_a_document_has_the_defaults(text: str, struct: type) -> No
                 assert said == str(default).lower(), name
             elif isinstance(default, (int, float)):
                 assert numbers(said) == {default}, name
+            elif isinstance(default, str):
+                assert said == default, name
             else:
                 assert said in ("–", "none", "blend"), name
 
@@ -142,6 +147,18 @@ def test_the_examples_of_documents_are_good() -> None:
     assert len(read_rules(rules)) == 3
     assert not list(rules_mistakes(rules))
     assert not list(config_mistakes(config))
+
+
+def test_the_example_of_a_request_is_good() -> None:
+    request = msgspec.json.decode(_fenced(REQUEST, "json"), type=RecommendRequest)
+    check_request(request)
+    assert request.candidates.exclude_ids
+
+
+def test_the_table_of_warnings_has_every_code() -> None:
+    shown = table(REQUEST.partition("`warnings` are")[2])
+    (code,) = (field.type for field in inspect.type_info(Notice).fields if field.name == "code")  # type: ignore[attr-defined]
+    assert set(shown) == set(code.values)
 
 
 @pytest.mark.parametrize("dataset", get_args(Dataset))
