@@ -15,7 +15,7 @@ import typer
 from recsys.cli.operations import Db, Json
 from recsys.cli.options import Reason, Surface, Tenant
 from recsys.domain.manifest import ArtifactKind
-from recsys.domain.names import SURFACE_PATTERN
+from recsys.domain.names import FORMS, SURFACE_PATTERN
 
 _DAY = ["%Y-%m-%d"]
 
@@ -119,7 +119,7 @@ def take_options(values: dict[str, Any]) -> PipelineOptions:
         raise typer.BadParameter(f"--end {taken['end']} is before --start {taken['start']}.")
     for name in ("surface", "segment"):
         if values[name] is not None and not re.match(SURFACE_PATTERN, values[name]):
-            raise typer.BadParameter(f"--{name}: {values[name]!r} must be letters, digits, _, - and inner dots.")
+            raise typer.BadParameter(f"--{name}: expected {FORMS[SURFACE_PATTERN]}, got {values[name]!r}.")
     for name in ("catalog", "vectors"):
         if values[name] is not None and not values[name].is_file():
             raise typer.BadParameter(f"--{name}: there is no file {values[name]}.")

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from recsys.domain.canonical import has_plain_keys, parse
 from recsys.domain.errors import Fault, InvalidRequest
-from recsys.domain.names import ItemId, Surface
+from recsys.domain.names import CURRENCY_PATTERN, ItemId, Surface
 from recsys.domain.recommend import User
 from recsys.domain.validation import convert
 
@@ -49,7 +49,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     request_id: Annotated[str, Meta(min_length=1, max_length=MAX_ID)] | None = None
     occurred_at: Annotated[datetime, Meta(tz=True)] | None = None
     value: Annotated[float, Meta(ge=0, le=1e12)] | None = None
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")] | None = None
+    currency: Annotated[str, Meta(pattern=CURRENCY_PATTERN)] | None = None
     quantity: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
 
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from recsys.domain.errors import Fault, InvalidRequest
-from recsys.domain.names import EXTERNAL_ID_PATTERN, UUID_PATTERN
+from recsys.domain.names import EXTERNAL_ID_PATTERN, FORMS, UUID_PATTERN
 
 TenantStatus = Literal["active", "suspended"]
 
@@ -55,13 +55,7 @@ def check_external_id(external_id: str) -> None:
         InvalidRequest: naming the fault.
     """
     if not re.match(EXTERNAL_ID_PATTERN, external_id):
-        raise InvalidRequest(
-            faults=[
-                Fault(
-                    "/external_id",
-                    f"{external_id!r} does not match {EXTERNAL_ID_PATTERN}.",
-                )
-            ]
-        )
+        wanted = FORMS[EXTERNAL_ID_PATTERN]
+        raise InvalidRequest(faults=[Fault("/external_id", f"Expected {wanted}, got {external_id[:80]!r}.")])
     if is_uuid(external_id):
         raise InvalidRequest(faults=[Fault("/external_id", "Must not look like a UUID: paths accept either.")])

@@ -19,6 +19,7 @@ from msgspec import inspect
 
 from recsys.domain.canonical import Json, escape, parse
 from recsys.domain.errors import Fault, InvalidRequest
+from recsys.domain.names import FORMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -195,7 +196,8 @@ def _check_text(value: Json, info: inspect.StrType, pointer: str) -> Iterator[Fa
             "Must not be empty." if not value else f"At least {info.min_length} characters.",
         )
     elif info.pattern is not None and not re.search(info.pattern, value):
-        yield Fault(pointer, f"{_shown(value)} does not match {info.pattern}.")
+        wanted = FORMS.get(info.pattern, f"text that matches {info.pattern}")
+        yield Fault(pointer, f"Expected {wanted}, got {_shown(value)}.")
 
 
 def _check_time(value: Json, pointer: str) -> Iterator[Fault]:

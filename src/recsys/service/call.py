@@ -15,7 +15,7 @@ from litestar.routes import HTTPRoute
 
 from recsys.domain.access import Actor, Permission, Principal
 from recsys.domain.errors import Fault, InvalidRequest, TenantNotFound
-from recsys.domain.names import EXTERNAL_ID_PATTERN, SURFACE_PATTERN, UUID_PATTERN
+from recsys.domain.names import EXTERNAL_ID_PATTERN, FORMS, SURFACE_PATTERN, UUID_PATTERN
 from recsys.domain.tenant import Tenant
 from recsys.domain.validation import MOST_FAULTS, ZonedTime, decode, did_you_mean
 from recsys.service.authentication import actor_of
@@ -159,10 +159,10 @@ def check_surface(surface: str) -> str:
     """A surface as it may stand in paths, queries and tables.
 
     Raises:
-        InvalidRequest: naming the pattern.
+        InvalidRequest: naming what it may be.
     """
     if not re.match(SURFACE_PATTERN, surface):
-        raise InvalidRequest(faults=[Fault("", f"surface: {surface[:80]!r} does not match {SURFACE_PATTERN}.")])
+        raise InvalidRequest(faults=[Fault("", f"surface: expected {FORMS[SURFACE_PATTERN]}, got {surface[:80]!r}.")])
     return surface
 
 

@@ -44,3 +44,10 @@ def test_no_near_miss_is_looked_for_of_a_word_without_end() -> None:
     assert did_you_mean("surfce", ["surface"]) == "surface"
     assert did_you_mean("a" * 100, ["a" * 101]) == "a" * 101
     assert did_you_mean("a" * 101, ["a" * 101]) is None
+
+
+def test_what_a_name_may_be_is_told_in_words() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        convert({"surface": "a b", "user": {"user_id": "u"}}, RecommendRequest)
+    (fault,) = caught.value.faults
+    assert fault.detail == "Expected at most 64 letters, digits, _, - and dots, the first a letter or digit, got 'a b'."
