@@ -6,18 +6,35 @@ import os
 import sys
 import traceback
 
+from recsys.cli.output import OutputFailed, drop_output, finish_output, guard_output
+
 
 def main() -> None:
     """Run a command: exit code 0 when it did what was asked, 1 when it failed, 2 when it was asked wrongly."""
+    guard_output()
+    try:
+        _run()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        drop_output()
+        sys.exit(1)
+    except OutputFailed as error:
+        drop_output()
+        print(f"The output could not be written: {error.strerror}. What was done by then stays done.", file=sys.stderr)
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - nobody is left who could know what it means
+        _tell_defect(error)
+        sys.exit(1)
+
+
+def _run() -> None:
     try:
         from recsys.cli.commands import build_app  # here, so that Ctrl-C while modules load ends it quietly, too
 
         build_app()()
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as error:  # noqa: BLE001 - nobody is left who could know what it means
-        _tell_defect(error)
-        sys.exit(1)
+    finally:
+        finish_output()
 
 
 def _tell_defect(error: Exception) -> None:
