@@ -251,6 +251,13 @@ def test_an_artifact_store_that_cannot_be_used_is_not_called_a_database(shop: Sh
     assert "database" not in failed.stderr
 
 
+def test_a_work_directory_that_cannot_be_made_is_exit_code_2(shop: Shop) -> None:
+    (shop.directory / "work").write_text("a file")
+    ran = shop.run()
+    assert ran.exit_code == 2
+    assert f"{shop.directory / 'work'} cannot be written: Not a directory" in ran.stderr
+
+
 def test_a_failing_gate_is_exit_code_2_says_which_rows_and_leaves_what_is_served(shop: Shop) -> None:
     shop.put()
     shop.run()

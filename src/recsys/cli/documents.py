@@ -17,6 +17,7 @@ from recsys.cli.quarantine import lift, quarantine
 from recsys.cli.roll_back import roll_document_back
 from recsys.cli.sidecar import Start, sidecar_of, write_start
 from recsys.cli.source import STDIN, read_source
+from recsys.cli.written import write_file
 from recsys.domain.document import DocumentKind
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def get(
 
 
 def _write(document: Document, body: dict[str, Any], output: Path) -> None:
-    output.write_text(views.document(body[document.kind.name]) + "\n", encoding="utf-8")
+    write_file(output, views.document(body[document.kind.name]) + "\n")
     if "revision" in body:
         write_start(
             output, Start(body["tenant_id"], str(document), body[document.kind.version_field], body["revision"])

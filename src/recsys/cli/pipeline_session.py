@@ -16,6 +16,7 @@ from recsys.cli.database import database_errors, require_file, require_schema
 from recsys.cli.failure import Failure, Misused
 from recsys.cli.hints import hints_for_job
 from recsys.cli.person import os_user
+from recsys.cli.written import not_written
 from recsys.control.converge import converge
 from recsys.domain.access import Actor
 from recsys.domain.errors import InvalidRequest, NotReady, RecsysError
@@ -163,7 +164,10 @@ def runner_session(
     )  # fmt: skip
     progress = stack.enter_context(_shown_progress())
     pipeline = Pipeline(wish, options.work, _pipeline_settings(options), parts.keys, parts.clock.now(), progress)
-    stack.enter_context(pipeline.alone())
+    try:
+        stack.enter_context(pipeline.alone())
+    except OSError as error:
+        raise not_written(options.work, error) from None
     return PipelineSession(options, pipeline, parts, tenant, runner, surfaces)
 
 

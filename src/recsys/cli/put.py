@@ -10,7 +10,7 @@ from rich.text import Text
 
 from recsys.cli import views
 from recsys.cli.document import tenant_path
-from recsys.cli.failure import Failure, Refused
+from recsys.cli.failure import Failure, Misused, Refused
 from recsys.cli.options import require_one_line
 from recsys.cli.replicas import receipt
 from recsys.cli.sidecar import Start, read_start, sidecar_of, write_start
@@ -57,8 +57,16 @@ def put_document(
         raise _with_diff_hint(refused, document, conditions) from None
     body = response.json()
     if claim.file is not None and sidecar_of(claim.file).exists():
-        write_start(claim.file, _start(document, body))
+        _note_start(session, claim.file, _start(document, body))
     session.answer(response, lambda answer: _account(session, document, before, answer))
+
+
+def _note_start(session: Session, file: Path, start: Start) -> None:
+    """Bring the note up to date. The change is made, so that a note which cannot be written fails nothing."""
+    try:
+        write_start(file, start)
+    except Misused as error:
+        session.note(f"{error.message} The document is changed all the same; remove the note.", "yellow")
 
 
 def reason_header(reason: str | None) -> dict[str, str]:

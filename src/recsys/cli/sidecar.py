@@ -9,7 +9,11 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from recsys.cli.failure import Failure
+import msgspec
+
+from recsys.cli.failure import Misused
+from recsys.cli.source import read_source
+from recsys.cli.written import write_file
 
 
 @dataclass(frozen=True)
@@ -28,23 +32,28 @@ def sidecar_of(file: Path) -> Path:
 
 
 def write_start(file: Path, start: Start) -> None:
-    """Note what the document in ``file`` is."""
-    sidecar_of(file).write_text(json.dumps(asdict(start), indent=2) + "\n", encoding="utf-8")
+    """Note what the document in ``file`` is.
+
+    Raises:
+        Misused: the note cannot be written.
+    """
+    write_file(sidecar_of(file), json.dumps(asdict(start), indent=2) + "\n")
 
 
 def read_start(file: Path, tenant_id: str, document: str) -> Start | None:
     """The note about ``file``; None when there is none, or when it is about another tenant or document.
 
     Raises:
-        Failure: the note cannot be read.
+        Misused: the note cannot be read.
     """
     place = sidecar_of(file)
     if not place.exists():
         return None
     try:
-        start = Start(**json.loads(place.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise Failure(
-            f"{place} cannot be read: {error}", "Remove it, and say what you started from: --if-match"
+        start = msgspec.json.decode(read_source(place), type=Start)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise Misused(
+            f"{place} is not what `get -o` writes; nothing was sent.",
+            "Remove it, and say what you started from: --if-match",
         ) from None
     return start if (start.tenant_id, start.document) == (tenant_id, document) else None

@@ -123,6 +123,39 @@ def test_a_note_about_another_document_does_not_count(config: Service, tmp_path:
     assert "about another document" in result.stderr
 
 
+def test_a_damaged_note_is_refused_in_words_before_anything_is_sent(config: Service, tmp_path: Path) -> None:
+    file = tmp_path / "c.json"
+    run("config", "get", "-o", str(file), *AT)
+    file.with_name("c.json.start").write_text('{"version": 1}')
+    result = run("config", "put", str(file), *AT)
+    assert result.exit_code == 2
+    assert "c.json.start is not what `get -o` writes" in result.stderr
+    assert "PUT" not in [request.method for request in config.asked]
+
+
+@pytest.mark.parametrize("place", ["", "nowhere/c.json"])
+def test_a_place_that_cannot_be_written_to_is_a_usage_error(config: Service, tmp_path: Path, place: str) -> None:
+    result = run("config", "get", "-o", str(tmp_path / place), *AT)
+    assert result.exit_code == 2
+    assert f"{tmp_path / place} cannot be written: " in result.stderr
+
+
+def test_a_change_is_made_even_when_its_note_cannot_be_written(
+    config: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "c.json"
+    run("config", "get", "-o", str(file), *AT)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    result = run("config", "put", str(file), *AT)
+    assert result.exit_code == 0
+    assert f"config: {OLD} → {NEW}" in result.stdout
+    assert "c.json.start cannot be written: Permission denied. The document is changed all the same" in result.stderr
+
+
 def test_the_first_version_is_an_insert(config: Service) -> None:
     config.on(f"GET {CONFIG}", NOT_FOUND)
     result = run("config", "put", "-", *AT, text="{}")
