@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from recsys.cli.failure import Failure, Misused, Refused
-from recsys.cli.hints import hints_for
+from recsys.cli.hints import hints_for, hints_without_answer
 from recsys.cli.person import os_user
 
 if TYPE_CHECKING:
@@ -75,24 +75,24 @@ class Api:
             json=json,
             timeout=timeout_s,
         )
-        response = self._await(sent, method, timeout_s)
+        response = self._await(sent, hints_without_answer(method, path), timeout_s)
         if not response.is_success:
             raise Refused(response, *hints_for(response))
         return response
 
-    def _await(self, sent: Any, method: str, timeout_s: float) -> httpx.Response:
+    def _await(self, sent: Any, unknown: Iterator[str], timeout_s: float) -> httpx.Response:
         try:
             response: httpx.Response = self._runner.run(sent)
         except httpx.ConnectError as error:
             raise _nobody_answers(self.target, error) from None
         except httpx.TimeoutException:
-            raise _too_late(self.target, method, timeout_s) from None
+            raise Failure(f"{self.target} did not answer within {timeout_s:.0f} s.", *unknown) from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise Misused(f"{self.target} is not the address of a service: {error}", _URL_HINT) from None
         except httpx.LocalProtocolError as error:
             raise Misused(f"This cannot be sent: {_words(error)}; nothing was.") from None
         except httpx.TransportError as error:
-            raise Failure(f"The connection to {self.target} broke: {_words(error)}.", *_done_or_not(method)) from None
+            raise Failure(f"The connection to {self.target} broke: {_words(error)}.", *unknown) from None
         return response
 
 
@@ -156,13 +156,3 @@ def _nobody_answers(target: Target, error: Exception) -> Failure:
 def _words(error: Exception) -> str:
     """What an error says, ready to be followed by a full stop."""
     return str(error).rstrip(".") or type(error).__name__
-
-
-def _too_late(target: Target, method: str, timeout_s: float) -> Failure:
-    return Failure(f"{target} did not answer within {timeout_s:.0f} s.", *_done_or_not(method))
-
-
-def _done_or_not(method: str) -> tuple[str, ...]:
-    if method == "GET":
-        return ("Try again.",)
-    return ("It is not known whether the change was made. Look before you repeat it: recsys history",)

@@ -7,7 +7,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from recsys.domain.errors import VersionQuarantined
+from recsys.domain.errors import Overloaded, VersionQuarantined
 from recsys.domain.history import KNOWN_GOOD
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ _TENANT = re.compile(r"/tenants/(?P<tenant>[^/]+)")
 _ALWAYS = {
     "RECSYS_UNAUTHENTICATED": "Give a key: --api-key, or RECSYS_API_KEY in the environment.",
     "RECSYS_TENANT_NOT_FOUND": "See which tenants you have access to: recsys tenant list",
-    "RECSYS_OVERLOADED": "Try again in a moment.",
     "RECSYS_PAYLOAD_TOO_LARGE": "Its limit is RECSYS_MAX_BODY_BYTES, for bulk loads RECSYS_MAX_LOAD_BYTES.",
 }
 _FOR_TENANT = {
@@ -48,6 +47,9 @@ _NO_LABEL = (
     "No revision is labelled yet: recsys history -t {tenant}, then recsys rollback -t {tenant} --revision N; "
     "label good ones with recsys label -t {tenant} N"
 )
+_REPEATABLE = re.compile(r"/(?:items|signals/[^/]+|cache/invalidate|v1/events)$")
+"""Done twice, it is as if done once; and the ledger does not show it."""
+_HELD = 'Try again in a moment. If it stays: docs/runbook.md, "A transaction left open", finds who holds it.'
 _TIME = "A time is written like this: 2026-03-01T02:55:00Z"
 _EMPTY = "If it is meant: the same command with --allow-empty"
 _BOM = "The file begins with a byte order mark: save it as UTF-8 without a BOM."
@@ -61,7 +63,7 @@ def hints_for(response: httpx.Response) -> Iterator[str]:
     if code in _ALWAYS:
         yield _ALWAYS[code]
     if response.status_code == 503 and code:
-        yield from _not_ready(response.request)
+        yield from _not_ready(code, response.request)
     if found := _TENANT.search(path):
         yield from _for_tenant(problem, found["tenant"], response.request)
     elif code == "RECSYS_FORBIDDEN":
@@ -72,12 +74,30 @@ def hints_for(response: httpx.Response) -> Iterator[str]:
         yield from _about_input(problem, response.request)
 
 
+def hints_without_answer(method: str, path: str) -> Iterator[str]:
+    """The hints when a request was sent and nothing came back: whether to repeat it, or where to look first."""
+    if method == "GET" or path == "/v1/recommend":
+        yield "Try again."
+    elif _REPEATABLE.search(path):
+        yield "It is not known whether it was done. Do it again: nothing counts twice."
+    else:
+        yield f"It is not known whether the change was made. Look before you repeat it: {_shown_by(path)}"
+
+
+def _shown_by(path: str) -> str:
+    if found := _TENANT.search(path):
+        return f"recsys audit -t {found['tenant']}"
+    return "recsys api-key list --platform" if path.startswith("/v1/admin/api-keys") else "recsys tenant list"
+
+
 def hints_for_job(error: RecsysError, tenant: str) -> Iterator[str]:
     """The hints for what a job on the database was refused, which sends no requests."""
     if isinstance(error, VersionQuarantined):
         yield "The same events and settings make the same artifacts: mend what went in, then run it again."
         versions: Sequence[QuarantinedVersion] = error.versions
         yield from (_lift(tenant, each.document, each.surface, each.version) for each in versions)
+    elif isinstance(error, Overloaded):
+        yield _HELD
     elif error.code in _ALWAYS:
         yield _ALWAYS[error.code]
     elif error.code in _FOR_TENANT:
@@ -99,12 +119,15 @@ def _forbidden(problem: dict[str, Any], request: httpx.Request) -> str:
     return f"Who has the role admin can give a key: recsys api-key create -t {tenant} --role serving"
 
 
-def _not_ready(request: httpx.Request) -> Iterator[str]:
-    if request.url.host == IN_PROCESS:
-        yield "See how the database is: recsys migrate status --db …"
-        return
+def _not_ready(code: str, request: httpx.Request) -> Iterator[str]:
     if request.url.path == "/v1/events":
         yield "Send the file again: nothing counts twice. What holds it up stands in the service's log."
+        return
+    if code == Overloaded.code:
+        yield _HELD
+        return
+    if request.url.host == IN_PROCESS:
+        yield "See how the database is: recsys migrate status --db …"
         return
     yield f"What it is waiting for: curl {request.url.copy_with(raw_path=b'/health/detailed')}"
     yield "To act now, work on its database: the same command with --db, or break glass (docs/runbook.md)."

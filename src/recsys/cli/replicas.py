@@ -46,7 +46,7 @@ def _process(replica: dict[str, Any]) -> str:
 
 def _lateness(replica: dict[str, Any]) -> str:
     if replica["status"] == "incompatible":
-        return f"incompatible: cannot read {replica['incompatible']}, goes on with the last good one"
+        return f"incompatible: cannot read {replica['incompatible']}; what it served before stays, if there was any"
     revision = f", at revision {replica['revision']}" if replica["revision"] is not None else ""
     return f"{replica['status']}{revision}, last heard of {replica['heartbeat_age_ms'] / 1_000:.1f} s ago"
 

@@ -36,7 +36,12 @@ def _show_unserved(body: dict[str, Any]) -> RenderableType:
 def _show(body: dict[str, Any]) -> RenderableType:
     lines: list[RenderableType] = [views.facts(_facts(body)), Text(), _surfaces(body["surfaces"])]
     if body["incompatible"]:
-        lines.append(Text(f"! cannot be served, the last good one is: {body['incompatible']}", "bold red"))
+        lines.append(
+            Text(
+                f"! cannot be served: {body['incompatible']}; what was served before stays, if there was any",
+                "bold red",
+            )
+        )
         lines.append(Text("  the log of the service says why; once it is mended: recsys invalidate"))
     return Group(*lines, _replicas(body["replicas"]))
 

@@ -203,7 +203,7 @@ class ArtifactStoreNotReady(NotReady):
 
 
 class Overloaded(RecsysError):
-    """Too many writers are waiting for this tenant; try again."""
+    """Others hold what this waits for: a queue of writers, or one transaction that was left open; try again."""
 
     code = "RECSYS_OVERLOADED"
 

@@ -78,7 +78,46 @@ def test_a_change_without_an_answer_says_that_it_may_have_happened(service: Serv
     result = run("tenant", "freeze", "acme", "--url", URL)
     assert result.exit_code == 1
     assert "did not answer within 30 s" in result.stderr
-    assert "recsys history" in result.stderr
+    assert "Look before you repeat it: recsys audit -t acme" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "path"),
+    [
+        (("items", "load", "-", "--format", "csv", "-s", "home"), "PUT /v1/admin/tenants/acme/items"),
+        (("signals", "load", "cooc", "-", "--format", "csv", "-s", "home"), "PUT /v1/admin/tenants/acme/signals/cooc"),
+        (("events", "send", "-"), "POST /v1/events"),
+        (("invalidate",), "POST /v1/admin/tenants/acme/cache/invalidate"),
+    ],
+)
+def test_what_counts_once_can_be_sent_again_when_the_connection_broke(
+    service: Service, command: tuple[str, ...], path: str
+) -> None:
+    service.on(path, lambda _: _raise(httpx.RemoteProtocolError("cut off")))
+    said = run(*command, "-t", "acme", "--url", URL, text="{}").stderr
+    assert "Do it again: nothing counts twice." in said
+    assert "Look before" not in said
+
+
+@pytest.mark.parametrize(
+    ("command", "path", "look"),
+    [
+        (("tenant", "create", "acme"), "POST /v1/admin/tenants", "recsys tenant list"),
+        (("api-key", "create", "--platform"), "POST /v1/admin/api-keys", "recsys api-key list --platform"),
+    ],
+)
+def test_what_no_tenant_s_audit_shows_is_looked_for_where_it_is(
+    service: Service, command: tuple[str, ...], path: str, look: str
+) -> None:
+    service.on(path, lambda _: _raise(httpx.ReadTimeout("")))
+    assert f"Look before you repeat it: {look}" in run(*command, "--url", URL).stderr
+
+
+def test_a_recommendation_that_did_not_come_is_no_change(service: Service) -> None:
+    service.on("POST /v1/recommend", lambda _: _raise(httpx.ReadTimeout("")))
+    said = run("recommend", "-t", "acme", "--url", URL).stderr
+    assert "Try again." in said
+    assert "change" not in said
 
 
 def test_a_broken_connection_while_reading_says_try_again(service: Service) -> None:

@@ -60,6 +60,20 @@ def test_a_refusal_says_what_to_do(service: Service, code: str, status: int, hin
     assert hint in run("config", "get", "-t", "acme", "--url", URL).stderr
 
 
+def test_who_is_held_up_is_not_sent_to_where_no_lock_is_shown(service: Service) -> None:
+    service.on(f"GET {CONFIG}", _problem(503, "RECSYS_OVERLOADED"))
+    said = run("config", "get", "-t", "acme", "--url", URL).stderr
+    assert 'docs/runbook.md, "A transaction left open"' in said
+    assert "health" not in said
+
+
+def test_events_that_have_to_wait_wait_for_no_transaction(service: Service) -> None:
+    service.on("POST /v1/events", _problem(503, "RECSYS_OVERLOADED"))
+    said = run("events", "send", "-", "-t", "acme", "--url", URL, text="{}").stderr
+    assert "Send the file again" in said
+    assert "transaction" not in said
+
+
 def test_a_hint_about_a_manifest_names_its_surface(service: Service) -> None:
     service.on("GET /v1/admin/tenants/acme/manifests/home", _problem(404, "RECSYS_VERSION_NOT_FOUND"))
     stderr = run("manifest", "get", "-t", "acme", "-s", "home", "--url", URL).stderr
