@@ -225,6 +225,8 @@ def test_serve_refuses_what_cannot_work(folder: Path) -> None:
         refused = shell.run("serve", "--db", "sqlite:///shop.db", "--port", taken, expect=1)
     assert f"Port {taken} cannot be used on 127.0.0.1" in refused.stderr
     assert "startup" not in refused.stderr
+    elsewhere = shell.run("serve", "--db", "sqlite:///shop.db", "--host", "192.0.2.1", expect=1)
+    assert "Is it an address of this machine (--host)?" in elsewhere.stderr
     assert "--port" in shell.run("serve", "--port", "99999", expect=2).stderr
 
 

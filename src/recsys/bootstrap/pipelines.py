@@ -95,7 +95,7 @@ async def known_surfaces(parts: PipelineParts, tenant_id: str) -> frozenset[str]
 def _label(place: str) -> str:
     """What stands before the names of the files there: the place or, of a single file, the folder that it is in."""
     path = Path(place)
-    if place.startswith("s3://") or not path.is_file():
+    if place.startswith("s3://") or path.is_dir():
         return place.rstrip("/")
     return "" if path.parent == Path() else str(path.parent)
 

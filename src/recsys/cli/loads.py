@@ -128,7 +128,7 @@ def _params(surface: str, mode: Mode, *, allow_empty: bool) -> dict[str, object]
 def _load(session: Session, path: str, file: Path, params: dict[str, object], format_: Format | None) -> None:
     content_type = _TYPES.get(file.suffix.lower() if format_ is None else f".{format_}")
     if content_type is None:
-        raise Misused(f"What is {file}?", "Say how it is written: --format ndjson or --format csv")
+        raise Misused(f"The name {file} does not say how it is written.", "Say so: --format ndjson or --format csv")
     content = read_source(file)
     response = session.api.request(
         "PUT", path, params=params, content=content, headers={"Content-Type": content_type}, timeout_s=LOAD_TIMEOUT_S

@@ -63,7 +63,10 @@ def serve(
                 require_file(settings.db)
             _check_schema(settings.db)
         if fault := port_fault(settings.host, settings.port):
-            raise Failure(fault, "See who has it, or take another: --port")
+            raise Failure(
+                fault,
+                "Is it an address of this machine (--host)? If another process has the port, take another: --port",
+            )
         run(settings)
 
 

@@ -28,3 +28,7 @@ def test_a_file_has_the_name_it_was_given_one_named_twice_is_read_once_and_no_wo
     for file in source.files():
         with source.open(file) as stream:
             assert stream.read().decode() == file.name
+
+
+def test_a_device_is_called_what_it_was_given_as() -> None:
+    assert names("/dev/null") == ["/dev/null"]

@@ -29,3 +29,11 @@ def test_an_empty_replace_is_refused_with_its_option_and_taken_with_it(
 
     assert run(*command, "-", "--mode", "replace", "--allow-empty", *AT, text="").exit_code == 0
     assert dict(service.last("PUT").url.params) == {"surface": "home", "mode": "replace", "allow_empty": "true"}
+
+
+def test_a_name_that_says_no_format_is_a_usage_error_that_names_the_option(service: Service) -> None:
+    result = run("items", "load", "rows.txt", "-t", "acme", "-s", "home", "--url", URL)
+    assert result.exit_code == 2
+    assert "The name rows.txt does not say how it is written." in result.stderr
+    assert "--format ndjson or --format csv" in result.stderr
+    assert not service.asked
