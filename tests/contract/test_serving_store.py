@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from random import Random
+from typing import get_args
 
 import pytest
 from sqlalchemy import ColumnElement, literal_column, update
@@ -21,7 +22,7 @@ from recsys.domain.api_key import hash_key
 from recsys.domain.audit import AuditRecord
 from recsys.domain.catalogue import MOST_PAIR_BYTES, Dataset, LoadMode, Popularity, Row
 from recsys.domain.document import DocumentRef
-from recsys.domain.errors import InvalidRequest, NotFound, NotReady, TenantNotFound, Unprocessable
+from recsys.domain.errors import Frozen, InvalidRequest, NotFound, NotReady, TenantNotFound, Unprocessable
 from recsys.domain.ports import TenantHead
 from recsys.domain.tenant import Tenant, TenantSettings
 from recsys.storage import load as load_module
@@ -158,6 +159,19 @@ async def test_a_load_that_breaks_off_after_the_first_rows_writes_nothing(
         await store.load(tenant.id, "home", "popularity", rows(), "upsert", actor, record)
     assert (await serving_store.surface_rows(tenant.id, "home")).popularity == []
     assert (await head_of(serving_store, tenant)).tenant.data_revision == 0
+
+
+async def test_a_load_into_a_frozen_tenant_writes_nothing(
+    store: SqlControlStore, serving_store: SqlServingStore, actor: Actor, tenant: Tenant
+) -> None:
+    await load(store, actor, tenant, "popularity", POPULARITY)
+    before = await serving_store.surface_rows(tenant.id, "home")
+    await update_tenant(store, actor, tenant.id, TenantSettings(frozen=True))
+    for mode in get_args(LoadMode):
+        with pytest.raises(Frozen):
+            await load(store, actor, tenant, "popularity", POPULARITY[:1], mode=mode)
+    assert await serving_store.surface_rows(tenant.id, "home") == before
+    assert (await head_of(serving_store, tenant)).tenant.data_revision == 1
 
 
 async def test_the_longest_pair_of_ids_can_be_stored(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,39 @@ async def test_a_replace_without_rows_takes_a_word_of_its_own(
     answer = await load(dev, ITEMS + "&mode=replace&allow_empty=true", rows, content_type)
     assert (answer.status_code, answer.json()["rows"]) == (200, 0)
     assert not (await dev.post("/v1/recommend", json=body)).json()["items"]
+
+
+async def test_a_frozen_tenant_takes_no_loads_and_reads_no_body(dev: httpx.AsyncClient) -> None:
+    await load(dev, ITEMS, '{"item_id": "a"}')
+    before = (await dev.patch(TENANT, json={"frozen": True})).json()
+    sent = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal sent
+        sent += 1
+        yield b""
+
+    for path in (ITEMS + "&mode=replace&allow_empty=true", POPULARITY, COOC):
+        answer = await dev.put(path, content=body(), headers={"Content-Type": "application/x-ndjson"})
+        assert_problem(answer, 423, "RECSYS_FROZEN")
+    assert sent == 0
+    assert (await dev.get(TENANT)).json() == before
+    await dev.patch(TENANT, json={"frozen": False})
+    assert (await load(dev, ITEMS, '{"item_id": "b"}')).status_code == 200
+
+
+async def test_a_load_is_refused_that_was_under_way_when_its_tenant_was_frozen(dev: httpx.AsyncClient) -> None:
+    await load(dev, ITEMS, '{"item_id": "a"}')
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'{"item_id": "b"}\n'
+        assert (await dev.patch(TENANT, json={"frozen": True})).status_code == 200
+
+    answer = await dev.put(ITEMS + "&mode=replace", content=body(), headers={"Content-Type": "application/x-ndjson"})
+    assert_problem(answer, 423, "RECSYS_FROZEN")
+    assert (await dev.get(TENANT)).json()["data_revision"] == 1
+    answer = await dev.post("/v1/recommend", json=recommend_body(candidates={"include_ids": ["a", "b"]}))
+    assert [item["item_id"] for item in answer.json()["items"]] == ["a"]
 
 
 async def test_replace_takes_the_place_of_all_rows(dev: httpx.AsyncClient) -> None:

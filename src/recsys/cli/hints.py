@@ -32,7 +32,7 @@ _ALWAYS = {
 _FOR_TENANT = {
     "RECSYS_VERSION_QUARANTINED": "Just this once: the same command with --override-quarantine 'why'. "
     "All that is under quarantine: recsys quarantine -t {tenant}",
-    "RECSYS_FROZEN": "Roll back, or allow changes again: recsys tenant unfreeze {tenant}",
+    "RECSYS_FROZEN": "Rollbacks are allowed. To allow changes and loads again: recsys tenant unfreeze {tenant}",
     "RECSYS_FORBIDDEN": "Who has the role admin can give a key: recsys api-key create -t {tenant} --role ROLE",
 }
 _FOR_DOCUMENT = {

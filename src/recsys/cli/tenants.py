@@ -60,12 +60,12 @@ def show(session: Session, tenant: Name) -> None:
 
 
 def freeze(session: Session, tenant: Name, reason: Reason = None) -> None:
-    """Refuse changes of documents from now on; rollbacks stay allowed."""
+    """Refuse changes of documents and bulk loads from now on; rollbacks stay allowed."""
     _settings(session, tenant, {"frozen": True}, reason)
 
 
 def unfreeze(session: Session, tenant: Name, reason: Reason = None) -> None:
-    """Allow changes of documents again."""
+    """Allow changes of documents and bulk loads again."""
     _settings(session, tenant, {"frozen": False}, reason)
 
 

@@ -9,7 +9,6 @@ from recsys.control.move_documents import move_documents
 from recsys.control.outcome import DocumentOutcome
 from recsys.control.read_document import naming_differences
 from recsys.domain.document import MANIFEST, CanonicalDocument, Draft, check_addressed
-from recsys.domain.errors import Frozen
 from recsys.domain.ports import Move
 from recsys.domain.precondition import judge
 from recsys.serving.background import aside
@@ -96,8 +95,8 @@ def _must_move(
 ) -> bool:
     """Whether the pointer has to move, and may. Raises what ``judge`` raises, then Frozen."""
     moves = judge(preconditions, current, document.etag, required=tenant.require_if_match)
-    if moves and tenant.frozen:
-        raise Frozen
+    if moves:
+        tenant.check_not_frozen()
     return moves
 
 

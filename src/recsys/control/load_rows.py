@@ -54,6 +54,7 @@ async def load_rows(store: ControlStore, actor: Actor, tenant_id: str, load: Loa
     Raises:
         InvalidRequest: naming faults with their lines, at most 1,000; nothing was written.
         Unprocessable: nothing would be left, and that is not allowed.
+        Frozen: the tenant takes no loads, at the moment of the commit.
     """
     rows = RowFile(spool, load.dataset, load.format_)
     count = await asyncio.to_thread(rows.check)

@@ -157,7 +157,7 @@ class PreconditionRequired(RecsysError):
 
 
 class Frozen(RecsysError):
-    """The tenant is frozen: changes are refused, rollbacks are still allowed."""
+    """The tenant is frozen: changes and loads are refused, rollbacks are still allowed."""
 
     code = "RECSYS_FROZEN"
 

@@ -200,6 +200,10 @@ class ControlStore(Protocol):
         """Write validated rows in one transaction, all or nothing, and raise the data revision, which is returned.
 
         ``rows`` are gone through once, on other threads than the caller's, and never held all at once.
+
+        Raises:
+            TenantNotFound: no such tenant.
+            Frozen: the tenant takes no loads, at the moment of the commit; nothing was written.
         """
 
 

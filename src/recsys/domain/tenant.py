@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from recsys.domain.errors import Fault, InvalidRequest
+from recsys.domain.errors import Fault, Frozen, InvalidRequest
 from recsys.domain.names import EXTERNAL_ID_PATTERN, FORMS, UUID_PATTERN
 
 TenantStatus = Literal["active", "suspended"]
@@ -32,6 +32,11 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
     data_revision: int = 0
     invalidations: int = 0
     created_at: datetime
+
+    def check_not_frozen(self) -> None:
+        """Before anything that is no rollback. Raises Frozen."""
+        if self.frozen:
+            raise Frozen
 
 
 class TenantSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -87,6 +87,7 @@ class LoadsController(Controller):
 async def _load(request: AnyRequest, call: Call, tenant: Tenant, load: Load) -> LoadAnswer:
     service = call.service
     check_surface(load.surface)
+    tenant.check_not_frozen()  # before a gigabyte is sent; the commit judges it again
     with SpooledTemporaryFile(max_size=service.limits.spool_bytes) as spool:
         await _spool(request, spool, service.limits.load_bytes)
         async with service.loading:

@@ -11,7 +11,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from recsys.domain.catalogue import ROW_KEYS, Covisit, Item, Popularity
-from recsys.domain.errors import TenantNotFound
+from recsys.domain.errors import Frozen, TenantNotFound
 from recsys.storage.schema import DATASETS, surfaces, tenants
 
 if TYPE_CHECKING:
@@ -29,7 +29,10 @@ CHUNK_CHARACTERS = 4_194_304
 async def write_rows(
     connection: AsyncConnection, tenant_id: str, surface: str, dataset: Dataset, rows: Iterable[Row], mode: LoadMode
 ) -> int:
-    """Write rows of one surface, raise the tenant's data revision and give it back; the load gets a new name."""
+    """Write rows of one surface, raise the tenant's data revision and give it back; the load gets a new name.
+
+    Raises TenantNotFound, and Frozen also when that was done while the rows were written.
+    """
     table = DATASETS[dataset]
     if mode == "replace":
         await connection.execute(delete(table).where(table.c.tenant_id == tenant_id, table.c.namespace == surface))
@@ -71,20 +74,23 @@ async def _raise_data_revision(connection: AsyncConnection, tenant_id: str, surf
         update(tenants)
         .where(tenants.c.id == tenant_id)
         .values(data_revision=tenants.c.data_revision + 1)
-        .returning(tenants.c.data_revision)
+        .returning(tenants.c.data_revision, tenants.c.frozen)
     )
-    data_revision = raised.scalar_one_or_none()
-    if data_revision is None:
+    tenant = raised.one_or_none()
+    if tenant is None:
         raise TenantNotFound
+    # The row is locked from here to the commit: no load is committed after its tenant was frozen.
+    if tenant.frozen:
+        raise Frozen
     known = select(surfaces.c.namespace).where(surfaces.c.tenant_id == tenant_id, surfaces.c.namespace == surface)
     address = {"tenant_id": tenant_id, "namespace": surface}
-    facts = {"data_revision": data_revision, "load_id": str(uuid4())}
+    facts = {"data_revision": tenant.data_revision, "load_id": str(uuid4())}
     if (await connection.execute(known)).first() is None:
         await connection.execute(surfaces.insert().values(address | facts))
     else:
         mine = (surfaces.c.tenant_id == tenant_id, surfaces.c.namespace == surface)
         await connection.execute(update(surfaces).where(*mine).values(facts))
-    return int(data_revision)
+    return int(tenant.data_revision)
 
 
 def _chunks(rows: Iterable[Row], address: dict[str, str]) -> Iterator[list[dict[str, Any]]]:
