@@ -7,7 +7,7 @@ import csv
 import re
 from array import array
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -31,6 +31,14 @@ NUMBERS = ("price", "score")
 LIST_SEPARATOR = "|"
 _NUMBER = re.compile(r" *-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)? *")
 """As in JSON: ``float`` takes more (``1_000``, digits of other scripts), which nobody means."""
+
+csv.field_size_limit(MOST_LINE_BYTES)
+"""For the whole process, as ``csv`` knows no other way: its own limit would refuse cells that a line has room for."""
+
+
+class _CsvRecord(NamedTuple):
+    header: list[str]
+    cells: list[str]
 
 
 class RowFile:
@@ -86,7 +94,7 @@ class RowFile:
                 if not most:
                     return
 
-    def _records(self) -> Iterator[tuple[int, bytes | dict[str, Json]]]:
+    def _records(self) -> Iterator[tuple[int, bytes | _CsvRecord]]:
         self._file.seek(0)
         return _lines(self._file) if self._format == "ndjson" else _csv_records(self._file)
 
@@ -108,7 +116,7 @@ def _that_repeat(hashes: array[int]) -> set[int]:
     return set(np.unique(found[again])[:MOST_FAULTS].tolist())
 
 
-def _row(record: bytes | dict[str, Json], decoder: msgspec.json.Decoder[Row]) -> Row:
+def _row(record: bytes | _CsvRecord, decoder: msgspec.json.Decoder[Row]) -> Row:
     row = _decoded_row(record, decoder)
     if isinstance(row, Item) and row.created_at is not None:
         check_time(row.created_at, "/created_at")
@@ -118,7 +126,8 @@ def _row(record: bytes | dict[str, Json], decoder: msgspec.json.Decoder[Row]) ->
     return row
 
 
-def _decoded_row(record: bytes | dict[str, Json], decoder: msgspec.json.Decoder[Row]) -> Row:
+def _decoded_row(text: bytes | _CsvRecord, decoder: msgspec.json.Decoder[Row]) -> Row:
+    record = _to_json(text) if isinstance(text, _CsvRecord) else text
     # The quick way for what is plainly right; the thorough one finds words for everything else, and looks into
     # attributes, which may be anything.
     try:
@@ -140,21 +149,43 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
-def _csv_records(file: BinaryIO) -> Iterator[tuple[int, dict[str, Json]]]:
-    """CSV: the number of the line where each record ends, and the record as a JSON object.
+def _csv_records(file: BinaryIO) -> Iterator[tuple[int, _CsvRecord]]:
+    """CSV: the number of the line where each record begins, and its cells under the header.
 
     Raises:
         InvalidRequest: text that is not UTF-8 or not CSV, cells that something else than commas separates, a column
             twice.
     """
-    reader = csv.DictReader(_decoded(file), strict=True)
+    _check_line_ends(file)
+    rows = _csv_rows(file)
+    line, header = next(rows, (1, []))
+    if fault := header_fault(header):
+        raise InvalidRequest(faults=[Fault("", fault, line=line)])
+    for line, cells in rows:
+        yield line, _CsvRecord(header, cells)
+
+
+def _csv_rows(file: BinaryIO) -> Iterator[tuple[int, list[str]]]:
+    """The number of the line where each row begins, and its cells; blank lines are passed over."""
+    reader = csv.reader(_decoded(file), strict=True)
+    begin = 1
     try:
-        if fault := header_fault(reader.fieldnames or ()):
-            raise InvalidRequest(faults=[Fault("", fault, line=1)])
-        for record in reader:
-            yield reader.line_num, _to_json(record)
+        for cells in reader:
+            if cells:
+                yield begin, cells
+            begin = reader.line_num + 1
     except csv.Error as error:
-        raise InvalidRequest(faults=[Fault("", f"Not CSV: {error}.", line=reader.line_num)]) from None
+        what = str(error).partition(" - ")[0]  # what may follow is advice to who opens files in Python
+        detail = f"Not CSV, in the record that begins here: {what}."
+        raise InvalidRequest(faults=[Fault("", detail, line=begin)]) from None
+
+
+def _check_line_ends(file: BinaryIO) -> None:
+    """Refuse what seems to be a single line, since CR alone ends its lines."""
+    if b"\r" in file.readline(MOST_LINE_BYTES).rstrip(b"\r\n"):
+        detail = "The lines end with CR alone; save the file with LF or CRLF at their ends."
+        raise InvalidRequest(faults=[Fault("", detail, line=1)])
+    file.seek(0)
 
 
 def _numbered(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -179,13 +210,17 @@ def _decoded(file: BinaryIO) -> Iterator[str]:
             raise InvalidRequest(faults=[Fault("", f"Not UTF-8: {error.reason}.", line=number)]) from None
 
 
-def _to_json(record: dict[str | None, Any]) -> dict[str, Json]:
-    """A CSV record as the JSON object it stands for: an empty cell is an absent field."""
-    cells = {name: cell for name, cell in record.items() if cell not in (None, "")}
-    if None in cells:
-        # More cells than the header has names.
-        return {f"column {len(record)}": "more cells than the header names"}
-    return {str(name): _cell(str(name), cell) for name, cell in cells.items()}
+def _to_json(record: _CsvRecord) -> dict[str, Json]:
+    """A CSV record as the JSON object it stands for: an empty cell is an absent field.
+
+    Raises:
+        InvalidRequest: it has more or fewer cells than the header; it may have been cut off.
+    """
+    names, cells = len(record.header), len(record.cells)
+    if cells != names:
+        compared = "More" if cells > names else "Fewer"
+        raise InvalidRequest(faults=[Fault("", f"{compared} cells than the header names: {cells}, not {names}.")])
+    return {name: _cell(name, cell) for name, cell in zip(record.header, record.cells, strict=True) if cell}
 
 
 def _cell(name: str, cell: str) -> Json:

@@ -9,7 +9,7 @@ import pytest
 
 from recsys.control import row_file
 from recsys.control.row_file import LoadFormat, RowFile, read_rows
-from recsys.domain.catalogue import Dataset, Popularity
+from recsys.domain.catalogue import Dataset, Item, Popularity
 from recsys.domain.errors import InvalidRequest
 
 MANY = 40_000
@@ -124,3 +124,51 @@ def test_two_ids_that_are_too_long_together_are_refused(format_: LoadFormat) -> 
         InvalidRequest, match="/neighbor_id: Together with item_id at most 2500 bytes in UTF-8, got 2501"
     ):
         rows_of(covisit("一" * 500, "二" * 333 + "xx"), "cooc", format_).check()
+
+
+@pytest.mark.parametrize(
+    ("rows", "line", "detail"),
+    [
+        ("a,One,1,acme\nb,Tw", 3, "Fewer cells than the header names: 2, not 4."),
+        ("\na,One,1,acme\n\nb\n", 5, "Fewer cells than the header names: 1, not 4."),
+        ("a,One,1,acme,x\n", 2, "More cells than the header names: 5, not 4."),
+        ("a,One,1,acme,\n", 2, "More cells than the header names: 5, not 4."),
+    ],
+)
+def test_a_csv_record_has_as_many_cells_as_the_header(rows: str, line: int, detail: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        rows_of(f"item_id,title,price,brand\n{rows}", "items", "csv").check()
+    assert [(fault.line, fault.detail) for fault in caught.value.faults] == [(line, detail)]
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n\n", "\r\n\r\n"])
+def test_blank_lines_of_csv_are_passed_over(end: str) -> None:
+    assert rows_of(f"\nitem_id,title\r\n\na,One\n\n\nb,{end}", "items", "csv").check() == 2
+
+
+def test_a_csv_cell_may_be_as_long_as_a_line() -> None:
+    attributes = json.dumps({"text": "x" * 1_000_000}).replace('"', '""')
+    (row,) = rows_of(f'item_id,attributes\na,"{attributes}"\n', "items", "csv")
+    assert isinstance(row, Item)
+    assert row.attributes == {"text": "x" * 1_000_000}
+
+
+@pytest.mark.parametrize("record", ['c,"3\nd,4\n', 'c,"3\nd,"4\n', 'c,"3"4\nd,5\n', "c,3\r4\n"])
+def test_what_is_not_csv_names_the_line_where_the_record_begins(record: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        rows_of(f"item_id,title\na,1\nb,2\n{record}", "items", "csv").check()
+    ((line, detail),) = [(fault.line, fault.detail) for fault in caught.value.faults]
+    assert line == 4
+    assert detail.startswith("Not CSV, in the record that begins here: ")
+    assert "open the file" not in detail
+
+
+def test_a_fault_of_a_record_of_several_lines_names_the_first() -> None:
+    with pytest.raises(InvalidRequest, match="line 2 /price: Expected a number"):
+        rows_of('item_id,title,price\na,"one\ntwo",cheap\n', "items", "csv").check()
+
+
+@pytest.mark.parametrize("count", [1, 300_000])
+def test_lines_that_end_with_cr_alone_are_called_that(count: int) -> None:
+    with pytest.raises(InvalidRequest, match=r"line 1: The lines end with CR alone; save the file with LF or CRLF"):
+        rows_of("item_id,title\r" + "a,1\r" * count, "items", "csv").check()
