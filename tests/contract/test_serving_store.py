@@ -51,7 +51,7 @@ async def load(
     format_: LoadFormat = "ndjson",
 ) -> LoadOutcome:
     data = rows if isinstance(rows, bytes) else "\n".join(json.dumps(row) for row in rows).encode()
-    return await load_rows(store, actor, tenant.id, Load("home", dataset, format_, mode), io.BytesIO(data))
+    return await load_rows(store, FakeClock(), actor, tenant.id, Load("home", dataset, format_, mode), io.BytesIO(data))
 
 
 async def head_of(serving_store: SqlServingStore, tenant: Tenant) -> TenantHead:
@@ -174,6 +174,23 @@ async def test_a_load_into_a_frozen_tenant_writes_nothing(
     assert (await head_of(serving_store, tenant)).tenant.data_revision == 1
 
 
+@pytest.mark.parametrize("dataset", ["popularity", "cooc"])
+async def test_a_day_more_than_a_day_ahead_of_the_clock_is_refused(
+    store: SqlControlStore, serving_store: SqlServingStore, actor: Actor, tenant: Tenant, dataset: Dataset
+) -> None:
+    def row(day: str) -> dict[str, object]:
+        other = {"neighbor_id": "b"} if dataset == "cooc" else {}
+        return {"item_id": "a", **other, "day": day, "score": 1}
+
+    days = ["2025-12-31", "2026-01-02", "2026-01-03", "2062-01-01", "9999-12-31"]  # the clock begins at 2026-01-01
+    assert (await load(store, actor, tenant, dataset, [row(day) for day in days[:2]])).rows == 2
+    with pytest.raises(InvalidRequest) as caught:
+        await load(store, actor, tenant, dataset, [row(day) for day in days])
+    assert [(fault.line, fault.pointer) for fault in caught.value.faults] == [(3, "/day"), (4, "/day"), (5, "/day")]
+    assert "ahead of the service's clock; the latest day is now 2026-01-02 (UTC)" in caught.value.faults[0].detail
+    assert (await head_of(serving_store, tenant)).tenant.data_revision == 1
+
+
 async def test_the_longest_pair_of_ids_can_be_stored(
     store: SqlControlStore, serving_store: SqlServingStore, actor: Actor, tenant: Tenant
 ) -> None:
@@ -182,7 +199,7 @@ async def test_the_longest_pair_of_ids_can_be_stored(
     assert sum(len(each.encode()) for each in ids) == MOST_PAIR_BYTES
     row = {"item_id": ids[0], "neighbor_id": ids[1], "day": "2026-01-01", "score": 1}
     load_ = Load("s" * 64, "cooc", "ndjson")
-    await load_rows(store, actor, tenant.id, load_, io.BytesIO(json.dumps(row).encode()))
+    await load_rows(store, FakeClock(), actor, tenant.id, load_, io.BytesIO(json.dumps(row).encode()))
     rows = await serving_store.surface_rows(tenant.id, "s" * 64)
     assert [covisit[:2] for covisit in rows.covisits] == [tuple(ids)]
 

@@ -75,6 +75,7 @@ def requests() -> Iterator[dict[str, Any]]:
 
 async def main(url: str, seed: int) -> None:
     database, clock, actor = open_database(url), FakeClock(), Actor(sub="ann", actor_type="user")
+    clock.pass_by(days=30)  # the days of its rows are over
     store, serving_store = SqlControlStore(database, clock), SqlServingStore(database)
     tenant = await create_tenant(store, clock, actor, f"demo-{seed}")
     shuffle = random.Random(seed)
@@ -83,7 +84,7 @@ async def main(url: str, seed: int) -> None:
         for dataset, data in shuffle.sample(sorted(rows().items()), 3):
             lines = [json.dumps(row) for row in shuffle.sample(data, len(data))]
             spool = io.BytesIO("\n".join(lines).encode())
-            await load_rows(store, actor, tenant.id, Load(surface, dataset, "ndjson"), spool)
+            await load_rows(store, clock, actor, tenant.id, Load(surface, dataset, "ndjson"), spool)
         parts[surface] = build_part(await serving_store.surface_rows(tenant.id, surface))
     for name, document in (("config", CONFIG), ("rules", RULES)):
         text = json.dumps(document).encode()

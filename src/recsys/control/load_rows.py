@@ -11,12 +11,13 @@ import msgspec
 from recsys.control.row_file import RowFile
 from recsys.domain.audit import AuditRecord
 from recsys.domain.errors import Fault, Unprocessable
+from recsys.domain.event import AHEAD
 
 if TYPE_CHECKING:
     from recsys.control.row_file import LoadFormat
     from recsys.domain.access import Actor
     from recsys.domain.catalogue import Dataset, LoadMode
-    from recsys.domain.ports import ControlStore
+    from recsys.domain.ports import Clock, ControlStore
 
 _EMPTY = (
     "There are no rows: a replace would remove all {dataset} of surface {surface}, which no rollback brings back. "
@@ -48,7 +49,9 @@ class Load:
     allow_empty: bool = False
 
 
-async def load_rows(store: ControlStore, actor: Actor, tenant_id: str, load: Load, spool: BinaryIO) -> LoadOutcome:
+async def load_rows(
+    store: ControlStore, clock: Clock, actor: Actor, tenant_id: str, load: Load, spool: BinaryIO
+) -> LoadOutcome:
     """Write the rows of a file into one surface of a tenant.
 
     Raises:
@@ -56,7 +59,9 @@ async def load_rows(store: ControlStore, actor: Actor, tenant_id: str, load: Loa
         Unprocessable: nothing would be left, and that is not allowed.
         Frozen: the tenant takes no loads, at the moment of the commit.
     """
-    rows = RowFile(spool, load.dataset, load.format_)
+    # Scores fade from the newest day of the data: one mistyped year would flatten all of a surface.
+    latest_day = (clock.now() + AHEAD).date()
+    rows = RowFile(spool, load.dataset, load.format_, latest_day=latest_day)
     count = await asyncio.to_thread(rows.check)
     if load.mode == "replace" and not count and not load.allow_empty:
         raise Unprocessable(faults=[Fault("", _EMPTY.format(dataset=load.dataset, surface=load.surface))])

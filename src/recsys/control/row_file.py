@@ -6,6 +6,7 @@ import codecs
 import csv
 import re
 from array import array
+from datetime import date
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 
@@ -42,10 +43,14 @@ class _CsvRecord(NamedTuple):
 
 
 class RowFile:
-    """The rows of one dataset in an open file, which is read from its beginning each time."""
+    """The rows of one dataset in an open file, which is read from its beginning each time.
 
-    def __init__(self, file: BinaryIO, dataset: Dataset, format_: LoadFormat) -> None:
+    ``latest_day``: rows of a later day are refused.
+    """
+
+    def __init__(self, file: BinaryIO, dataset: Dataset, format_: LoadFormat, *, latest_day: date = date.max) -> None:
         self._file = file
+        self._latest_day = latest_day
         self._format = format_
         self._decoder = msgspec.json.Decoder(ROW_TYPES[dataset])
         self._keys = ROW_KEYS[dataset]
@@ -54,7 +59,7 @@ class RowFile:
     def __iter__(self) -> Iterator[Row]:
         """Every row, decoded when it is asked for. Raises InvalidRequest: :meth:`check` would have said what."""
         for _, record in self._records():
-            yield _row(record, self._decoder)
+            yield self._read(record)
 
     def check(self) -> int:
         """How many rows there are. Takes about ten bytes of memory for each.
@@ -66,7 +71,7 @@ class RowFile:
         faults: list[Fault] = []
         for line, record in self._records():
             try:
-                row = _row(record, self._decoder)
+                row = self._read(record)
             except InvalidRequest as error:
                 faults += [msgspec.structs.replace(fault, line=line) for fault in error.faults]
                 if len(faults) >= MOST_FAULTS:
@@ -85,7 +90,7 @@ class RowFile:
         seen: dict[Any, int] = {}
         for line, record in self._records():
             try:
-                key = self._key(_row(record, self._decoder))
+                key = self._key(self._read(record))
             except InvalidRequest:
                 continue
             if hash(key) in hashes and (first := seen.setdefault(key, line)) != line:
@@ -93,6 +98,13 @@ class RowFile:
                 most -= 1
                 if not most:
                     return
+
+    def _read(self, record: bytes | _CsvRecord) -> Row:
+        row = _row(record, self._decoder)
+        if not isinstance(row, Item) and row.day > self._latest_day:
+            detail = f"More than a day ahead of the service's clock; the latest day is now {self._latest_day} (UTC)."
+            raise InvalidRequest(faults=[Fault("/day", detail)])
+        return row
 
     def _records(self) -> Iterator[tuple[int, bytes | _CsvRecord]]:
         self._file.seek(0)

@@ -91,7 +91,9 @@ async def _load(request: AnyRequest, call: Call, tenant: Tenant, load: Load) -> 
     with SpooledTemporaryFile(max_size=service.limits.spool_bytes) as spool:
         await _spool(request, spool, service.limits.load_bytes)
         async with service.loading:
-            outcome = await load_rows(service.store, call.actor, tenant.id, load, cast("BinaryIO", spool))
+            outcome = await load_rows(
+                service.store, service.clock, call.actor, tenant.id, load, cast("BinaryIO", spool)
+            )
     await service.replica.catch_up(tenant.id)
     return msgspec.convert(outcome, LoadAnswer, from_attributes=True)
 
