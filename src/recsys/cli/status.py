@@ -107,4 +107,5 @@ def _replicas(found: dict[str, Any]) -> Text:
     if found["converged"]:
         return Text(served_by_all(found["live"]) if found["live"] else "No replica is running.", "bold")
     late = ", ".join(f"{name[:8]} {verdict}" for name, verdict in found["others"].items())
-    return Text(f"! {len(found['others'])} of {found['live']} replicas do not serve it: {late}", "bold red")
+    known = found["live"] + sum(verdict == "silent" for verdict in found["others"].values())
+    return Text(f"! {len(found['others'])} of {known} replicas are not known to serve it: {late}", "bold red")

@@ -16,6 +16,7 @@ from recsys.domain.replica import NEWS_S, Change, Verdict, judge_replica
 if TYPE_CHECKING:
     from recsys.domain.history import LedgerEntry
     from recsys.domain.ports import ControlStore, ReplicaRegistry
+    from recsys.domain.replica import ReplicaRow, Roster
     from recsys.domain.tenant import Tenant
 
 _CLOCKS_DIFFER: Final = timedelta(seconds=NEWS_S / 2)
@@ -46,7 +47,10 @@ class CurrentState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Following(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether every live replica serves the tenant's revision; null: that is not known. ``others``: who does not."""
+    """Whether every replica serves the tenant's revision; null: that is not known.
+
+    ``live``: how many are not silent; ``others``: who does not serve it, or is silent and may serve anything.
+    """
 
     converged: bool | None
     live: int
@@ -86,11 +90,17 @@ async def read_following(registry: ReplicaRegistry, tenant: Tenant, last_change:
         revision=tenant.revision,
         invalidations=tenant.invalidations,
     )
-    verdicts = {replica.id: judge_replica(replica, roster, change) for replica in roster.replicas}
+    verdicts = {replica.id: _verdict_now(replica, roster, change) for replica in roster.replicas}
     others: dict[str, Verdict] = {
         replica_id: verdict for replica_id, verdict in verdicts.items() if verdict != "converged"
     }
-    return Following(converged=not others, live=len(verdicts), others=others)
+    live = sum(verdict != "silent" for verdict in verdicts.values())
+    return Following(converged=not others, live=live, others=others)
+
+
+def _verdict_now(replica: ReplicaRow, roster: Roster, change: Change) -> Verdict:
+    """A receipt asks what a replica has ever served; status is about now, of which silence says nothing."""
+    return "silent" if roster.is_silent(replica) else judge_replica(replica, roster, change)
 
 
 def _last_change(entry: LedgerEntry) -> LastChange:
