@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.domain.errors import ArtifactIncompatible, NotFound, NotReady
+from recsys.domain.errors import ArtifactIncompatible, ArtifactStoreNotReady, NotFound, NotReady
 from recsys.domain.ports import BlobStore
 from recsys.storage.host_cache import HostCache
 from recsys.storage.local_blobs import LocalBlobStore
@@ -115,6 +115,7 @@ async def test_only_what_lies_below_is_listed_in_order(store: BlobStore) -> None
 
 
 async def test_what_is_not_there(store: BlobStore) -> None:
+    await store.put("other.json", b"")
     for name in ("nothing.json", "t/nothing.json", named(CONTENT)):
         with pytest.raises(NotFound, match=name):
             await store.get(name)
@@ -207,8 +208,31 @@ async def test_a_directory_that_cannot_be_used_says_so(tmp_path: Path) -> None:
 
     with pytest.raises(NotReady, match="cannot be used"):
         await store.put("a/b.json", b"")
-    with pytest.raises(NotFound):
+    with pytest.raises(NotReady, match="cannot be used"):
         await store.get("a/b.json")
+
+
+@pytest.mark.parametrize("mount_point", [True, False], ids=["empty", "missing"])
+async def test_a_directory_that_is_not_mounted_is_not_ready_and_one_that_was_never_used_is_made(
+    tmp_path: Path, mount_point: bool
+) -> None:
+    root = tmp_path / "root"
+    if mount_point:
+        root.mkdir()
+    store = LocalBlobStore(root, Marks(None), max_bytes=MAX_BYTES)
+
+    for asked in (store.get(named(CONTENT)), store.find(named(CONTENT))):
+        with pytest.raises(ArtifactStoreNotReady, match="has nothing at all: it is not mounted"):
+            await asked
+    await store.delete(named(CONTENT))
+    await store.forget(named(CONTENT))
+    assert await store.list_below("t/") == await store.list_below("") == []
+
+    await store.put(named(CONTENT), CONTENT)
+    await store.delete(named(CONTENT))
+    assert await store.find(named(CONTENT)) is None
+    with pytest.raises(NotFound):
+        await store.get(named(CONTENT))
 
 
 async def test_nobody_is_led_out_of_the_directory_by_a_link(tmp_path: Path) -> None:

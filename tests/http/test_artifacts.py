@@ -26,8 +26,12 @@ def manifest(**uris: str) -> dict[str, Any]:
 
 async def test_a_manifest_is_taken_when_all_that_it_names_is_there(api: Api, dev: httpx.AsyncClient) -> None:
     cooc = Artifact("cooc")
+    wish = manifest(popularity=popularity().uri, cooc=cooc.uri)
+    unknown = assert_problem(await dev.put(MANIFEST, json=wish), 503, "RECSYS_NOT_READY")
+    assert "it is not mounted, or nobody has stored anything yet" in unknown["detail"]
+    await api.service.blobs.put("another/tenant.json", b"{}")
     refused = assert_problem(
-        await dev.put(MANIFEST, json=manifest(popularity=popularity().uri, cooc=cooc.uri)),
+        await dev.put(MANIFEST, json=wish),
         422,
         "RECSYS_ARTIFACT_INCOMPATIBLE",
     )

@@ -76,6 +76,7 @@ class LocalBlobStore:
                 identity = self._marks.identity(file)
                 content = map_file(file)
             except (FileNotFoundError, NotADirectoryError):
+                self._require_mounted()
                 raise NotFound(f"The artifact store has no {name}.") from None
             check_size(name, len(content), self._max_bytes)
             if hash_in(name) and not self._marks.known(identity):
@@ -88,6 +89,7 @@ class LocalBlobStore:
             try:
                 found = self._confine(name).stat(follow_symlinks=False)
             except (FileNotFoundError, NotADirectoryError):
+                self._require_mounted()
                 return None
             return BlobInfo(name=name, size=found.st_size, modified_at=datetime.fromtimestamp(found.st_mtime, UTC))
 
@@ -108,6 +110,18 @@ class LocalBlobStore:
     def _delete(self, name: str) -> None:
         with self._asking():
             self._confine(name).unlink(missing_ok=True)
+
+    def _require_mounted(self) -> None:
+        """Tell a blob that is missing from a whole store that is: where a mount should be there is nothing.
+
+        Directories of a store stay when all that was in them is deleted, so one that was ever put to is not empty.
+        """
+        with suppress(FileNotFoundError):
+            if any(self._root.iterdir()):
+                return
+        raise ArtifactStoreNotReady(
+            f"The artifact store {self._root} has nothing at all: it is not mounted, or nobody has stored anything yet."
+        )
 
     def _confine(self, name: str) -> Path:
         """The path of a name. Nothing on the way below the root may be a link, which could lead out of it.

@@ -227,6 +227,7 @@ async def test_what_is_missing_is_refused_and_served_when_it_is_there(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(failures, "_FIRST_PAUSE_S", 0.05)
+    await catalog().store(world.blobs, ONE)
     async with world.replica() as replica:
         world.point({"popularity": popular(y=1.0).uri})
         await replica.catch_up()
@@ -314,6 +315,26 @@ async def test_a_start_that_can_serve_nothing_waits_for_the_store(world: World) 
 
     async with world.replica() as replica:
         assert (replica.synced, replica.snapshot(ONE)) == (False, None)
+
+
+@pytest.mark.parametrize("mount_point", [True, False], ids=["empty", "missing"])
+async def test_a_start_waits_for_a_directory_that_is_not_mounted(
+    world: World, monkeypatch: pytest.MonkeyPatch, mount_point: bool
+) -> None:
+    monkeypatch.setattr(failures, "_FIRST_PAUSE_S", 0.01)
+    await world.publish(popular(x=1.0), catalog())
+    blobs = world.root / "blobs"
+    blobs.rename(world.root / "elsewhere")
+    if mount_point:
+        blobs.mkdir()
+
+    async with world.replica() as replica:
+        assert (replica.synced, replica.snapshot(ONE)) == (False, None)
+
+        (world.root / "elsewhere").rename(blobs)
+        await asyncio.sleep(0.02)
+        await replica.catch_up()
+        assert answer(replica) == ["x"]
 
 
 async def test_a_start_with_a_refused_manifest_serves_the_other_surfaces(world: World) -> None:
