@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from recsys.domain.config import Limits, SurfaceSettings, Variant, resolve
+from recsys.domain.document import MANIFEST, DocumentRef
 from recsys.domain.errors import ExplainTooLarge, Fault, InvalidRequest
 from recsys.domain.recommend import (
     AnswerMeta,
@@ -58,7 +59,7 @@ def recommend(
     surface = snapshot.surfaces.get(request.surface)
     state = surface.state(chosen.variants) if surface else None
     request, notices = _within(request, _settings(snapshot, request.surface, chosen.variants).limits)
-    ranking = rank(state, request, at, subject) if state else _no_data(request.surface)
+    ranking = rank(state, request, at, subject) if state else _no_data(snapshot, request.surface)
     meta = _meta(snapshot, request, ranking.counts, request_id, chosen)
     return _response(ranking, meta, [*notices, *_stale_notices(stale=stale)])
 
@@ -75,7 +76,7 @@ def similar(
     """Answer ``/v1/similar``, which experiments do not reach: it is for no user; raises as :func:`recommend` does."""
     request, notices = _within(request, _settings(snapshot, request.surface).limits)
     surface = snapshot.surfaces.get(request.surface)
-    ranking = rank_similar(surface.state(), request, now) if surface else _no_data(request.surface)
+    ranking = rank_similar(surface.state(), request, now) if surface else _no_data(snapshot, request.surface)
     meta = _meta(snapshot, request, ranking.counts, request_id)
     return _response(ranking, meta, [*notices, *_stale_notices(stale=stale)])
 
@@ -133,8 +134,12 @@ def _within(request: AnyRequest, limits: Limits) -> tuple[AnyRequest, list[Notic
     return request, notices
 
 
-def _no_data(surface: str) -> Ranking:
-    notice = Notice("SIGNAL_UNAVAILABLE", f"The surface {surface!r} has no data.")
+def _no_data(snapshot: Snapshot, surface: str) -> Ranking:
+    detail = f"The surface {surface!r} has no data."
+    if surface in snapshot.documents.manifests:
+        named = f"{DocumentRef(MANIFEST.name, surface)} names"
+        detail = f"The surface {surface!r} has no data here: what {named} cannot be served, or is not read yet."
+    notice = Notice("SIGNAL_UNAVAILABLE", detail)
     return Ranking([], {"candidates": 0, "returned": 0}, [notice])
 
 
@@ -175,7 +180,7 @@ def _meta(
 
 
 def _surface_notices(snapshot: Snapshot, surface: str) -> list[Notice]:
-    return [] if surface in snapshot.surfaces else _no_data(surface).warnings
+    return [] if surface in snapshot.surfaces else _no_data(snapshot, surface).warnings
 
 
 def _stale_notices(*, stale: bool) -> list[Notice]:

@@ -347,6 +347,19 @@ async def test_a_start_with_a_refused_manifest_serves_the_other_surfaces(world: 
         assert (answer(replica), incompatible(replica)) == ([], "manifest/home")
 
 
+async def test_a_start_with_a_damaged_artifact_and_nothing_else_to_serve_says_so_in_the_answer(world: World) -> None:
+    await world.publish(popular(x=1.0), catalog())
+    world.path(popular(x=1.0)).write_bytes(b"no artifact")
+
+    async with world.replica() as replica:
+        assert replica.synced, "one tenant's artifact keeps no other tenant from a restart"
+        answered = ask(replica)
+        assert (answered.items, incompatible(replica)) == ([], "manifest/home")
+        (warning,) = answered.warnings
+        assert warning.code == "SIGNAL_UNAVAILABLE"
+        assert "manifest/home" in warning.detail
+
+
 async def test_without_a_catalogue_the_tables_say_what_items_are(world: World) -> None:
     await world.publish(popular(a=1.0, b=2.0))
     async with world.replica() as replica:
