@@ -103,6 +103,13 @@ class SparseScores:
         return np.where(self.indices[at] == items, self.values[at], 0.0)
 
 
+def decay(ages: Values, half_life: float) -> Values:
+    """2^(−age/half_life), float64 like the ages, which are not negative."""
+    with np.errstate(over="ignore"):  # an age of more half-lives than a float holds is infinitely many, and counts 0
+        weights: Values = np.exp2(-(ages / half_life))
+    return weights
+
+
 def add_up(groups: npt.NDArray[np.integer[Any]], values: Values, size: int) -> Values:
     """The sum of the values of each group 0 … size−1, added one by one in the order given."""
     sums: Values = np.bincount(groups, values, minlength=size).astype(np.float64, copy=False)

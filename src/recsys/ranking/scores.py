@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from recsys.domain.config import DEFAULT_WEIGHTS, Algorithm, Weights
-from recsys.ranking.arrays import NO_INDICES, Indices, Values
+from recsys.ranking.arrays import NO_INDICES, Indices, Values, decay
 
 if TYPE_CHECKING:
     from recsys.domain.recommend import Anchors
@@ -60,8 +60,7 @@ def recent_anchors(history: History, row: int, most: int | None, half_life: floa
 
 def _decayed(count: int, half_life: float) -> Values:
     """2^(−age/half_life) for ages count−1 … 0."""
-    weights: Values = np.exp2(-(np.arange(count - 1.0, -1.0, -1.0) / half_life))
-    return weights
+    return decay(np.arange(count - 1.0, -1.0, -1.0), half_life)
 
 
 def norm(scores: Values) -> Values:

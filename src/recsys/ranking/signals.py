@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from recsys.ranking.arrays import Csr, Indices, Mask, NeighbourLists, Values, add_up, make_csr
+from recsys.ranking.arrays import Csr, Indices, Mask, NeighbourLists, Values, add_up, decay, make_csr
 from recsys.ranking.ids import Ids, make_ids
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class SurfaceSignals:
     def decayed_popularity(self, half_life_days: float | None) -> Values:
         """Pop(i), float64[N]: Σ over days of score · 2^(−age/half_life_days); None counts every day alike."""
         rows = self.popularity
-        weights = rows.scores if half_life_days is None else rows.scores * np.exp2(-(rows.ages / half_life_days))
+        weights = rows.scores if half_life_days is None else rows.scores * decay(rows.ages, half_life_days)
         return add_up(rows.items, weights, len(self.ids))
 
 

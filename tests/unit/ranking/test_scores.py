@@ -39,6 +39,12 @@ def test_without_a_half_life_days_count_alike() -> None:
     assert scores(ask(surface(rows(popularity=days)))) == {"a": 10 / 11, "b": 0.5}
 
 
+def test_with_the_shortest_half_life_only_the_latest_day_counts() -> None:
+    """a = 8·2^(−14/5e-324) = 8·2^(−∞) = 0; b = 1·2^0 = 1, so 1/2."""
+    days = [("a", date(2026, 1, 1), 8.0), ("b", date(2026, 1, 15), 1.0)]
+    assert scores(ask(surface(rows(popularity=days), {"popularity": {"half_life_days": 5e-324}}))) == {"a": 0, "b": 0.5}
+
+
 # --- cooc -------------------------------------------------------------------------------------------------------------
 
 
@@ -46,6 +52,13 @@ def test_anchors_add_up() -> None:
     """cooc(c) = n(x, c) + n(y, c) = 1 + 4 = 5, so 0.5 · 5/6; cooc(b) = 3, so 1/2 + 0.5 · 3/4."""
     found = scores(ask(surface(LOADED), anchors={"item_ids": ["x", "y"]}))
     assert found == {"b": 0.875, "a": 0.75, "c": 0.5 * (5 / 6)}
+
+
+def test_with_the_shortest_half_life_only_the_last_anchor_counts() -> None:
+    """b = 3·2^(−1/5e-324) = 0 and c = 1·0 + 4·2^0 = 4, as from y alone."""
+    state = surface(LOADED, {"anchors": {"half_life": 5e-324}})
+    found = scores(ask(state, anchors={"item_ids": ["x", "y"]}))
+    assert found["c"] == scores(ask(state, anchors={"item_ids": ["y"]}))["c"]
 
 
 def test_older_anchors_fade_with_the_half_life() -> None:
