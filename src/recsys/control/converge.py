@@ -26,7 +26,7 @@ class ReplicaReceipt(msgspec.Struct, kw_only=True):
     """One replica. ``took_ms``: when its evidence was seen, counted from the commit; null while there is none.
 
     ``revision``: of the tenant, as the replica last told of it; null: it did not. ``incompatible``: the documents
-    that it cannot read, in whose place it serves the last good ones.
+    that it cannot read, in whose place it serves the last good ones it had.
     """
 
     id: str

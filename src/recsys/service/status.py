@@ -43,8 +43,8 @@ class SurfaceStatus(msgspec.Struct, kw_only=True):
 class StatusAnswer(msgspec.Struct, kw_only=True):
     """A tenant. ``served`` and ``incompatible`` are the answering worker's; ``replicas`` says how far the others are.
 
-    ``incompatible``: the documents that it cannot serve, in whose place it serves the last good ones. ``known_good``:
-    the last revision with that label. ``quarantined``: how many versions are under quarantine.
+    ``incompatible``: the documents that it cannot serve, in whose place it serves the last good ones it had.
+    ``known_good``: the last revision with that label. ``quarantined``: how many versions are under quarantine.
     """
 
     tenant_id: str

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class TenantHealth(msgspec.Struct, frozen=True, kw_only=True):
     """What is served for a tenant; revisions are null before its first snapshot.
 
-    ``incompatible``: which of its current documents cannot be read; the last good ones are served in their place.
+    ``incompatible``: which of its current documents cannot be read; what it last had of them is served.
     """
 
     external_id: str
